@@ -1,0 +1,29 @@
+# Every target works in a fresh clone: it builds .venv first, unless that is ready.
+PYTHON ?= python3
+VENV := .venv/bin/python
+
+.PHONY: help setup demo test lint clean
+
+help:
+	@echo "make demo    train and evaluate a small KernelWarehouse Mask R-CNN (options: DEMO_ARGS=...)"
+	@echo "make test    make lint, then all tests"
+	@echo "make lint    ruff check, and whether ruff format has been run"
+	@echo "make setup   build .venv only (minutes the first time)"
+	@echo "make clean   remove .venv and caches; data, checkpoints, work_dirs and the compiled mmcv stay"
+
+setup:
+	@$(PYTHON) tools/setup_env.py
+
+demo: setup
+	$(VENV) tools/demo.py $(DEMO_ARGS)
+
+test: lint
+	$(VENV) -m pytest tests --durations=15
+
+lint: setup
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+
+clean:
+	rm -rf .venv .venv.lock .venv.broken build dist mmkw.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

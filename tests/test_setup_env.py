@@ -1,0 +1,237 @@
+"""The set-up scripts' parts that need no installing, and the pins."""
+
+import importlib.metadata
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import setup_env
+import setup_mmcv
+import setup_run
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CPU = {'version': '2.13.0+cpu', 'cuda': None, 'cuda_home': None, 'archs': '', 'cuda_ops': False}
+CUDA = {'version': '2.13.0+cu130', 'cuda': '13.0', 'cuda_home': None, 'archs': '9.0', 'cuda_ops': True}
+
+NINJA = """
+  copying mmcv/ops/csrc/[9/9] something
+  [1/77] c++ -MMD -MF a.o.d -c a.cpp -o a.o
+  a.cpp:3: warning: array[2/3] is odd
+  [2/77] c++ -MMD -MF b.o.d -c b.cpp -o b.o
+"""
+
+
+@pytest.fixture
+def checkout(monkeypatch, tmp_path):
+    """An empty folder in the place of the checkout, whose `.venv` the scripts may do with as they like."""
+    for module in (setup_env, setup_mmcv, setup_run):
+        monkeypatch.setattr(module, 'VENV', tmp_path / '.venv')
+        monkeypatch.setattr(module, 'PYTHON', tmp_path / '.venv' / 'bin' / 'python')
+    monkeypatch.setattr(setup_env, 'ROOT', tmp_path)
+    monkeypatch.setattr(setup_env, 'STATE', tmp_path / '.venv' / '.mmkw-setup')
+    setup_mmcv.cache_root.cache_clear()
+    yield tmp_path
+    setup_mmcv.cache_root.cache_clear()
+
+
+# --- the pins -----------------------------------------------------------------------------------------------------
+
+
+def lock() -> dict[str, str]:
+    lines = (ROOT / 'requirements' / 'lock.txt').read_text().splitlines()
+    lines = [line for line in lines if line and not line.startswith('#')]
+    assert all(re.fullmatch(r'[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*', line) for line in lines)
+    return {re.sub('[-_.]+', '-', line.split('==')[0].lower()): line.split('==')[1] for line in lines}
+
+
+def test_the_lock_file_pins_exactly_and_leaves_out_what_the_script_decides():
+    pins = lock()
+    assert pins['mmdet'] == '3.3.0' and pins['mmengine'] == '0.10.7' and pins['mmpretrain'] == '1.2.0'
+    assert int(pins['setuptools'].split('.')[0]) < 81  # mmcv's setup.py wants pkg_resources
+    assert not pins.keys() & {'torch', 'torchvision', 'mmcv', 'opencv-python', 'opencv-contrib-python', 'pip'}
+
+
+def test_the_lock_file_is_complete():
+    """--no-deps would silently leave out what an installed package needs."""
+    from packaging.requirements import Requirement
+
+    pins = lock().keys() | {'torch', 'torchvision', 'mmcv', 'opencv-python'}  # opencv-python: the headless one serves
+    for name in lock():
+        for line in importlib.metadata.requires(name) or ():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({'extra': ''}):
+                assert re.sub('[-_.]+', '-', requirement.name.lower()) in pins, f'{name} needs {requirement.name}'
+
+
+def test_installing_mmkw_touches_neither_torch_nor_openmmlab(monkeypatch):
+    arguments = {}
+    monkeypatch.setattr('setuptools.setup', lambda **kwargs: arguments.update(kwargs))
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / 'setup.py'))
+    wanted = [*arguments['install_requires'], *sum(arguments['extras_require'].values(), [])]
+    assert not [name for name in wanted if re.match(r'torch|mm|onedl|opencv|numpy', name)]
+    assert arguments['version'] == runpy.run_path(str(ROOT / 'mmkw' / 'version.py'))['__version__']
+    assert {'mmkw', 'mmkw.ops'} <= set(arguments['packages'])
+    assert not [name for name in arguments['packages'] if name.split('.')[0] != 'mmkw']
+
+
+# --- mmcv ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_cache_key_tells_builds_apart_that_do_not_fit_each_other():
+    keys = [
+        setup_mmcv.cache_key(CPU),
+        setup_mmcv.cache_key({**CPU, 'version': '2.12.0+cpu'}),
+        setup_mmcv.cache_key(CUDA),
+        setup_mmcv.cache_key({**CUDA, 'archs': '8.0;9.0+PTX'}),
+        setup_mmcv.cache_key({**CUDA, 'cuda_ops': False}),  # torch for CUDA, no GPU: other operators
+    ]
+    assert len(set(keys)) == len(keys)
+    assert keys[0].startswith('mmcv-2.1.0_torch-2.13.0+cpu_cp311_')
+    assert all(re.fullmatch(r'[\w.+-]+', key) for key in keys)  # good as a folder's name
+
+
+def test_progress_is_read_from_ninjas_lines_only():
+    assert setup_mmcv.ninja_progress(NINJA) == (2, 77)
+    assert setup_mmcv.ninja_progress('running build_ext\n') is None
+
+
+def test_the_progress_line():
+    assert setup_mmcv.progress_line('', 12) == 'mmcv: preparing, 12 s'
+    line = setup_mmcv.progress_line('[34/77] c++ x\n', 310)
+    assert line == 'mmcv: 34/77 files compiled in 5 min 10 s, about 6 min 32 s to go'
+
+
+def test_the_cache_lies_where_the_user_says(checkout, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(checkout / 'xdg'))
+    monkeypatch.delenv('MMKW_CACHE', raising=False)
+    assert setup_mmcv.cache_root() == checkout / 'xdg' / 'mmkw'
+    setup_mmcv.cache_root.cache_clear()
+    monkeypatch.setenv('MMKW_CACHE', str(checkout / 'own'))
+    assert setup_mmcv.cache_root() == checkout / 'own'
+
+
+def test_a_cache_that_cannot_be_written_is_replaced_by_one_in_the_environment(checkout, monkeypatch, capsys):
+    (checkout / 'file').touch()
+    monkeypatch.setenv('MMKW_CACHE', str(checkout / 'file' / 'below'))
+    assert setup_mmcv.cache_root() == checkout / '.venv' / 'build'
+    assert 'cannot be written' in capsys.readouterr().out
+
+
+def test_a_missing_compiler_is_said_before_the_build(monkeypatch):
+    monkeypatch.setenv('CXX', 'no-such-compiler -O2')
+    with pytest.raises(setup_run.SetupError, match='no C.. compiler .`no-such-compiler -O2`.*apt-get install'):
+        setup_mmcv.require_compiler(sys.executable)
+
+
+def test_a_missing_or_other_nvcc_is_said_before_the_build(tmp_path):
+    setup_mmcv.require_nvcc(CPU)
+    with pytest.raises(setup_run.SetupError, match='need nvcc, and there is none: install the CUDA toolkit 13.0'):
+        setup_mmcv.require_nvcc(CUDA)
+    nvcc = tmp_path / 'bin' / 'nvcc'
+    nvcc.parent.mkdir()
+    nvcc.write_text('#!/bin/sh\necho "Cuda compilation tools, release 12.8, V12.8.93"\n')
+    nvcc.chmod(0o755)
+    with pytest.raises(setup_run.SetupError, match='is of CUDA 12 and torch 2.13.0.cu130 of CUDA 13.0'):
+        setup_mmcv.require_nvcc({**CUDA, 'cuda_home': str(tmp_path)})
+    setup_mmcv.require_nvcc({**CUDA, 'cuda': '12.6', 'cuda_home': str(tmp_path)})
+
+
+# --- Python and the environment -----------------------------------------------------------------------------------
+
+
+def test_the_first_python_of_the_measured_version_is_taken(monkeypatch):
+    monkeypatch.setattr(sys, '_base_executable', '/somewhere/python3.13', raising=False)
+    versions = {'/somewhere/python3.13': '3.13', 'python3': '3.10', 'python3.11': '3.11'}
+    assert Path(setup_env.find_python(versions.get)).name == 'python3.11'
+    with pytest.raises(setup_run.SetupError, match='Python 3.11 is needed .*python3 is 3.10.*PYTHON=/path'):
+        setup_env.find_python({**versions, 'python3.11': None}.get)
+
+
+def test_the_environment_is_never_its_own_base(checkout, monkeypatch):
+    fake = checkout / '.venv' / 'bin' / 'python3'
+    fake.parent.mkdir(parents=True)
+    fake.symlink_to(sys.executable)
+    assert setup_env.version_of(sys.executable) == '.'.join(map(str, sys.version_info[:2]))
+    assert setup_env.version_of(str(fake)) is None
+    assert setup_env.version_of('no-such-python') is None
+
+
+def test_somebody_elses_venv_is_not_touched(checkout):
+    theirs = checkout / '.venv' / 'pyvenv.cfg'
+    theirs.parent.mkdir()
+    theirs.write_text('theirs')
+    with pytest.raises(setup_run.SetupError, match='not made by this script: move it away'):
+        setup_env.make_venv()
+    assert theirs.read_text() == 'theirs'
+
+
+def test_a_half_made_venv_is_made_anew(checkout, monkeypatch):
+    """As after a kill: our mark says that it was being made."""
+    leftover = checkout / '.venv' / 'lib' / 'half'
+    leftover.mkdir(parents=True)
+    setup_env.write_state(setup_env.CREATING)
+    commands = []
+    monkeypatch.setattr(setup_env, 'run', lambda command, what: commands.append(command))
+    setup_env.make_venv()
+    assert len(commands) == 1 and commands[0][1:3] == ['-m', 'venv']
+    assert not leftover.exists() and setup_env.read_state() == setup_env.CREATED
+
+
+def test_a_finished_environment_is_left_alone(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(setup_env, 'fingerprint', lambda: 'wanted')
+    monkeypatch.setattr(setup_env, 'STEPS', (('a step', lambda: pytest.fail('ran a step')),))
+    (checkout / '.venv' / 'bin').mkdir(parents=True)
+    (checkout / '.venv' / 'bin' / 'python').touch()
+    setup_env.write_state('wanted')
+    setup_env.set_up()
+    assert capsys.readouterr().out == 'environment: .venv is ready\n'
+
+
+def test_changed_pins_change_the_fingerprint(monkeypatch, tmp_path):
+    before = setup_env.fingerprint()
+    assert setup_env.fingerprint() == before
+    changed = tmp_path / 'lock.txt'
+    changed.write_text('mmdet==3.2.0\n')
+    monkeypatch.setattr(setup_env, 'LOCK', changed)
+    assert setup_env.fingerprint() != before
+
+
+# --- running commands ---------------------------------------------------------------------------------------------
+
+
+def test_a_failed_command_shows_its_end_and_what_to_do(tmp_path):
+    script = (
+        'print("WARNING: Location \'x\' is ignored: it is odd"); '
+        'print("c++: fatal error: Killed signal terminated program cc1plus"); raise SystemExit(3)'
+    )
+    with pytest.raises(setup_run.SetupError) as caught:
+        setup_run.run([sys.executable, '-c', script], 'compiling', tmp_path / 'log')
+    text = str(caught.value)
+    assert 'Killed signal' in text and 'MAX_JOBS=1' in text and str(tmp_path / 'log') in text
+    assert 'is ignored' not in text
+
+
+def test_a_waiting_person_sees_progress(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(setup_run, 'TICK_SECONDS', 0.2)
+    script = 'import time; print("[1/2] c++", flush=True); time.sleep(1)'
+    command = [sys.executable, '-c', script]
+    setup_run.run(command, 'compiling', tmp_path / 'log', progress=setup_mmcv.progress_line)
+    assert 'mmcv: 1/2 files compiled' in capsys.readouterr().out
+
+
+def test_a_second_set_up_waits_for_the_first(tmp_path):
+    script = (
+        f'import sys; sys.path.insert(0, {str(ROOT / "tools")!r}); import setup_run, pathlib\n'
+        f'with setup_run.only_one(pathlib.Path({str(tmp_path / "lock")!r})): print("mine", flush=True)'
+    )
+    with setup_run.only_one(tmp_path / 'lock'):
+        second = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True)
+        assert 'waiting for it to end' in second.stdout.readline()
+        assert second.poll() is None
+    assert second.communicate(timeout=60)[0] == 'mine\n'
