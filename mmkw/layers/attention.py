@@ -1,0 +1,78 @@
+"""The attention that weighs cells, one a layer (section 3.3), in its plain and in its basis form."""
+
+import torch
+from torch import Tensor, nn
+
+_NORMS = {'BN': nn.BatchNorm1d, 'LN': nn.LayerNorm}
+
+
+class KWAttention(nn.Module):
+    """Logits of every cell, and of a zero cell, for every mixture of a layer: ``GAP -> fc1 -> norm -> ReLU -> fc2``.
+
+    Args:
+        in_channels: Width of the layer's input.
+        mixtures: Number of mixtures m of the layer.
+        cells: Number of cells n of the warehouse.
+        reduction: Hidden width over ``in_channels``; the hidden width is at least 16. Default: 1/16.
+        norm: ``'BN'`` (BatchNorm1d, fc1 without bias) or ``'LN'`` (LayerNorm, fc1 with bias). Default: ``'BN'``.
+        nonlocal_basis_ratio: Below 1, the basis form: logits of the cells that other layers brought are mapped from
+            ``max(int((n - L) * ratio), 16)`` basis logits a mixture. Default: 1, the plain form.
+        local_cells: For the basis form, ``(start, L)``: the L cells from ``start`` on are the layer's own.
+
+    Raises:
+        ValueError: If the norm is unknown or a ratio is not above 0.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        mixtures: int,
+        cells: int,
+        reduction: float = 1 / 16,
+        norm: str = 'BN',
+        nonlocal_basis_ratio: float = 1.0,
+        local_cells: tuple[int, int] = (0, 0),
+    ) -> None:
+        super().__init__()
+        if norm not in _NORMS:
+            raise ValueError(f'norm must be one of {sorted(_NORMS)}, got {norm!r}')
+        if reduction <= 0 or nonlocal_basis_ratio <= 0:
+            raise ValueError(
+                f'reduction and nonlocal_basis_ratio must be above 0, got {reduction} and {nonlocal_basis_ratio}'
+            )
+        self.mixtures, self.cells = mixtures, cells
+        hidden = max(int(in_channels * reduction), 16)
+        self.fc1 = nn.Linear(in_channels, hidden, bias=norm == 'LN')
+        self.norm1 = _NORMS[norm](hidden)
+        self.relu = nn.ReLU(inplace=True)
+        self.has_basis = nonlocal_basis_ratio < 1
+        if self.has_basis:
+            self.start, self.local = local_cells
+            nonlocal_cells = cells - self.local
+            self.basis = max(int(nonlocal_cells * nonlocal_basis_ratio), 16)
+            self.fc2 = nn.Linear(hidden, mixtures * (self.local + self.basis + 1), bias=False)
+            self.fc3 = nn.Linear(self.basis, nonlocal_cells, bias=False)
+            self.basis_bias = nn.Parameter(torch.zeros(mixtures, cells + 1))
+        else:
+            self.fc2 = nn.Linear(hidden, mixtures * (cells + 1))
+        for module in self.children():
+            if isinstance(module, nn.Linear):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map an input ``(B, in_channels, *size)`` to logits ``(B, m, n + 1)``, the zero cell last."""
+        pooled = x.flatten(2).mean(-1)
+        if self.training and self.norm1.training and isinstance(self.norm1, nn.BatchNorm1d) and len(x) == 1:
+            raise ValueError(
+                "the attention's BatchNorm1d cannot train on a batch of 1; use at least 2 samples a GPU, "
+                "norm_eval=True in the backbone, or norm='LN'"
+            )
+        logits = self.fc2(self.relu(self.norm1(self.fc1(pooled))))
+        if not self.has_basis:
+            return logits.view(-1, self.mixtures, self.cells + 1)
+        local, basis, zero = logits.view(len(x), self.mixtures, -1).split((self.local, self.basis, 1), dim=-1)
+        others = self.fc3(basis)
+        before, after = others[..., : self.start], others[..., self.start :]
+        return torch.cat((before, local, after, zero), dim=-1) + self.basis_bias

@@ -1,0 +1,192 @@
+"""Convolutions and the linear layer whose kernels are mixed from a warehouse (sections 3.1 to 3.3)."""
+
+from collections.abc import Sequence
+from typing import Any, Optional, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkw.ops import assemble_kernel, contrasting_attention, dynamic_conv, num_mixtures
+
+from .attention import KWAttention
+from .warehouse import Warehouse, Warehouses
+
+Size = Union[int, Sequence[int]]
+
+
+class KWConvNd(nn.Module):
+    """What the KernelWarehouse convolutions share: torch's arguments, then those of KernelWarehouse.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode: As in torch.
+        warehouse: The warehouse to take cells from and to share. Default: None, a warehouse of the layer's own (a
+            submodule ``warehouses``) made from the four arguments that follow, which are not used otherwise.
+        budget: Convolutional parameter budget b of the own warehouse. Default: 1.
+        cell_inplane_ratio, cell_outplane_ratio, spatial_partition: See :func:`mmkw.ops.cell_shape`.
+        reduction, norm, nonlocal_basis_ratio: See :class:`KWAttention`.
+
+    Shapes:
+        Input ``(B, in_channels, *size)``, output ``(B, out_channels, *output size)``; every sample has its own kernel.
+
+    Raises:
+        ValueError: If the arguments do not fit together, or an input has another shape, no sample or no position.
+    """
+
+    dims: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Union[Size, str] = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = 'zeros',
+        *,
+        warehouse: Optional[Warehouse] = None,
+        budget: float = 1.0,
+        cell_inplane_ratio: float = 1.0,
+        cell_outplane_ratio: float = 1.0,
+        spatial_partition: bool = True,
+        reduction: float = 1 / 16,
+        norm: str = 'BN',
+        nonlocal_basis_ratio: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(f'groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}')
+        # torch's own layer, on the meta device where it costs nothing, reads torch's arguments as torch does.
+        torch_conv = getattr(nn, f'Conv{self.dims}d')
+        plain = torch_conv(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            False,
+            padding_mode,
+            device='meta',
+        )
+        if plain.weight.dim() != self.dims + 2:
+            raise ValueError(f'kernel_size must be an int or {self.dims} ints, got {kernel_size!r}')
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride, self.dilation = plain.kernel_size, plain.stride, plain.dilation
+        self.padding, self.padding_mode = plain.padding, padding_mode
+        self._pad_both_sides = plain._reversed_padding_repeated_twice
+        self.kernel_shape = tuple(plain.weight.shape)
+
+        own = warehouse is None
+        if warehouse is None:
+            cut = (cell_inplane_ratio, cell_outplane_ratio, spatial_partition)
+            warehouse = Warehouse(Warehouses(), 'cells', [self.kernel_shape], budget, *cut)
+        first_cell, mixtures = warehouse.taken, num_mixtures(self.kernel_shape, warehouse.cell)
+        assignment = warehouse.take(mixtures)
+        if own:
+            warehouse.close()
+            self.warehouses = warehouse.store
+        else:
+            # Kept out of the submodules: the network owns its warehouses, a layer only looks into them.
+            object.__setattr__(self, 'warehouses', warehouse.store)
+        self.warehouse_name = warehouse.name
+
+        start = torch.zeros(mixtures, warehouse.n)
+        for mixture, cell in enumerate(assignment):
+            if cell is not None:
+                start[mixture, cell] = 1
+        self.register_buffer('start', start, persistent=False)
+        self.attention = KWAttention(
+            in_channels,
+            mixtures,
+            warehouse.n,
+            reduction,
+            norm,
+            nonlocal_basis_ratio,
+            local_cells=(first_cell, int(warehouse.budget * mixtures)),
+        )
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    @property
+    def cells(self) -> nn.Parameter:
+        """The warehouse, ``(n, co, ci, *cell_window)``."""
+        return self.warehouses[self.warehouse_name]
+
+    def start_assignment(self) -> list[int]:
+        """Cell of each mixture at temperature 1, -1 for the zero cell."""
+        return [int(row.argmax()) if row.any() else -1 for row in self.start]
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """Kernels ``(B, out_channels, in_channels / groups, *kernel_size)`` for an input."""
+        alpha = contrasting_attention(self.attention(x), self.warehouses.temperature, self.start)
+        return assemble_kernel(alpha, self.cells, self.kernel_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._check_input(x)
+        weight = self.kernel(x)
+        padding = self.padding
+        if self.padding_mode != 'zeros':
+            x, padding = F.pad(x, self._pad_both_sides, mode=self.padding_mode), 0
+        return dynamic_conv(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.dim() != self.dims + 2 or x.shape[1] != self.in_channels or 0 in x.shape:
+            raise ValueError(
+                f'{type(self).__name__} needs an input of shape (batch, {self.in_channels}'
+                f'{", size" * self.dims}), none of them 0, got {tuple(x.shape)}'
+            )
+
+    def extra_repr(self) -> str:
+        text = f'{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}'
+        defaults = dict(padding=(0,) * self.dims, dilation=(1,) * self.dims, groups=1, padding_mode='zeros')
+        text += ''.join(f', {k}={getattr(self, k)!r}' for k, v in defaults.items() if getattr(self, k) != v)
+        if self.bias is None:
+            text += ', bias=False'
+        return f'{text}, mixtures={len(self.start)}, warehouse={self.warehouse_name} {tuple(self.cells.shape)}'
+
+
+class KWConv1d(KWConvNd):
+    """1-d KernelWarehouse convolution; see :class:`KWConvNd`."""
+
+    dims = 1
+
+
+class KWConv2d(KWConvNd):
+    """2-d KernelWarehouse convolution; see :class:`KWConvNd`."""
+
+    dims = 2
+
+
+class KWConv3d(KWConvNd):
+    """3-d KernelWarehouse convolution; see :class:`KWConvNd`."""
+
+    dims = 3
+
+
+class KWLinear(KWConv1d):
+    """KernelWarehouse linear layer: a 1-wide 1-d convolution whose attention pools over all positions.
+
+    Args:
+        in_features, out_features, bias: As in torch.
+        **kwargs: KernelWarehouse's arguments, as in :class:`KWConvNd`.
+
+    Shapes:
+        Input ``(B, ..., in_features)``, output ``(B, ..., out_features)``; the first axis is the batch.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, **kwargs: Any) -> None:
+        super().__init__(in_features, out_features, 1, bias=bias, **kwargs)
+        self.in_features, self.out_features = in_features, out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() < 2 or x.shape[-1] != self.in_features or 0 in x.shape:
+            raise ValueError(
+                f'KWLinear needs an input of shape (batch, ..., {self.in_features}), none of them 0, '
+                f'got {tuple(x.shape)}'
+            )
+        out = super().forward(x.reshape(len(x), -1, self.in_features).transpose(1, 2))
+        return out.transpose(1, 2).reshape(*x.shape[:-1], self.out_features)

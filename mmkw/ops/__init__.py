@@ -1,0 +1,14 @@
+"""The arithmetic of KernelWarehouse on tensors and integers; imports torch and nothing else."""
+
+from .functional import assemble_kernel, contrasting_attention, dynamic_conv
+from .partition import cell_shape, num_cells, num_mixtures, start_assignment
+
+__all__ = [
+    'assemble_kernel',
+    'cell_shape',
+    'contrasting_attention',
+    'dynamic_conv',
+    'num_cells',
+    'num_mixtures',
+    'start_assignment',
+]

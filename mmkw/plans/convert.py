@@ -1,0 +1,112 @@
+"""Moving the convolutions of a network into warehouses."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from torch import nn
+
+from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWConvNd, KWLinear, Warehouse, Warehouses
+
+from .plan import WarehousePlan
+
+_KW_CONV = {nn.Conv1d: KWConv1d, nn.Conv2d: KWConv2d, nn.Conv3d: KWConv3d}
+
+
+def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
+    """Replace, in place, the layers that a plan names by KernelWarehouse layers.
+
+    Each keeps its name and its bias; the warehouses sit at ``model.warehouses``, one parameter under each name of the
+    plan, in order of first use. Cells and attentions are freshly initialised, the temperature is 0.
+
+    Args:
+        model: Any network.
+        plan: Warehouse name -> :class:`WarehousePlan`.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: If the plan names a layer that is not there, one that cannot be converted or one layer twice, or a
+            warehouse cannot be cut as asked. The model is then unchanged.
+    """
+    if hasattr(model, 'warehouses'):
+        raise ValueError(f'{type(model).__name__} already has an attribute `warehouses`; convert a plain network, once')
+    group_of = _group_of_layers(model, plan)
+    plain = {name: module for name, module in model.named_modules() if name in group_of}
+
+    store = Warehouses()
+    warehouses: dict[str, Warehouse] = {}
+    for group in dict.fromkeys(group_of[name] for name in plain):
+        spec = plan[group]
+        kernels = [_kernel_shape(plain[name]) for name in spec.layers]
+        cut = (spec.budget, spec.cell_inplane_ratio, spec.cell_outplane_ratio, spec.spatial_partition)
+        warehouses[group] = Warehouse(store, group, kernels, *cut)
+    converted = {
+        name: _kw_layer(name, module, warehouses[group_of[name]], plan[group_of[name]])
+        for name, module in plain.items()
+    }
+    for warehouse in warehouses.values():
+        warehouse.close()
+
+    reference = next(iter(plain.values())).weight
+    model.warehouses = store.to(reference.device, reference.dtype)
+    for name, layer in converted.items():
+        parent, _, leaf = name.rpartition('.')
+        setattr(model.get_submodule(parent), leaf, layer)
+    return model
+
+
+def _group_of_layers(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> dict[str, str]:
+    modules = dict(model.named_modules())
+    group_of: dict[str, str] = {}
+    for group, spec in plan.items():
+        if not spec.layers:
+            raise ValueError(f'warehouse {group!r} of the plan has no layer')
+        for name in spec.layers:
+            if name not in modules:
+                close = get_close_matches(name, modules, n=3)
+                hint = f'; did you mean {" or ".join(close)}?' if close else ''
+                raise ValueError(f'the plan puts {name!r} into {group!r}, but the network has no such layer{hint}')
+            if type(modules[name]) not in (*_KW_CONV, nn.Linear):
+                raise ValueError(
+                    f'the plan names {name!r}, a {type(modules[name]).__name__}; only nn.Conv1d, nn.Conv2d, nn.Conv3d '
+                    'and nn.Linear themselves can be moved into a warehouse'
+                )
+            if name in group_of:
+                raise ValueError(f'the plan names {name!r} twice, in {group_of[name]!r} and in {group!r}')
+            group_of[name] = group
+    if not group_of:
+        raise ValueError('the plan names no layer')
+    return group_of
+
+
+def _kernel_shape(layer: nn.Module) -> tuple[int, ...]:
+    shape = tuple(layer.weight.shape)
+    return (*shape, 1) if isinstance(layer, nn.Linear) else shape
+
+
+def _kw_layer(name: str, layer: nn.Module, warehouse: Warehouse, spec: WarehousePlan) -> KWConvNd:
+    settings = dict(
+        bias=layer.bias is not None,
+        warehouse=warehouse,
+        reduction=spec.reduction,
+        norm=spec.norm,
+        nonlocal_basis_ratio=spec.nonlocal_basis_ratio,
+    )
+    if isinstance(layer, nn.Linear):
+        kw_layer = KWLinear(layer.in_features, layer.out_features, **settings)
+    else:
+        kw_layer = _KW_CONV[type(layer)](
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            layer.groups,
+            padding_mode=layer.padding_mode,
+            **settings,
+        )
+    kw_layer.to(layer.weight.device, layer.weight.dtype).train(layer.training)
+    kw_layer.bias = layer.bias
+    return kw_layer

@@ -1,0 +1,61 @@
+"""Which convolution of a ResNet goes to which warehouse (published layout; one warehouse a stage)."""
+
+from collections import defaultdict
+from typing import Optional, Union
+
+from torch import nn
+
+from .plan import Plan, WarehousePlan, parse_budget
+
+
+def resnet_plan(
+    network: nn.Module,
+    budget: Union[float, str] = '1x',
+    cell_inplane_ratio: Optional[float] = None,
+    cell_outplane_ratio: Optional[float] = None,
+    reduction: float = 1 / 16,
+    nonlocal_basis_ratio: Optional[float] = None,
+) -> Plan:
+    """Plan for a ResNet whose stages are listed in ``res_layers`` (mmpretrain's, mmdet's).
+
+    The first block of a stage hands its first convolution and its downsample over to the stage before. Plain stay the
+    stem and, in bottleneck networks, the first convolution and the downsample of the first stage.
+
+    Args:
+        network: The plain network.
+        budget: Convolutional parameter budget b, a number or text such as ``'1/2x'``.
+        cell_inplane_ratio, cell_outplane_ratio: Default: 1 for b >= 1, 1/2 below.
+        reduction: Default: 1/16.
+        nonlocal_basis_ratio: Default: 1/16 (the basis form) for bottleneck networks at b < 1, else 1.
+    """
+    budget = parse_budget(budget)
+    layers: dict[int, list[str]] = defaultdict(list)
+    bottleneck = False
+    for stage, stage_name in enumerate(network.res_layers):
+        for index, block in enumerate(getattr(network, stage_name)):
+            prefix = f'{stage_name}.{index}'
+            bottleneck = hasattr(block, 'conv3')
+            handed_to = stage if index else stage - 1
+            if not bottleneck:
+                handed_to = max(handed_to, 0)
+            if handed_to >= 0:
+                layers[handed_to].append(f'{prefix}.conv1')
+            layers[stage].extend(f'{prefix}.{conv}' for conv in ('conv2', 'conv3') if hasattr(block, conv))
+            if block.downsample is not None and stage > 0:
+                # With avg_down a pooling comes first.
+                conv = next(i for i, module in enumerate(block.downsample) if isinstance(module, nn.Conv2d))
+                layers[stage - 1].append(f'{prefix}.downsample.{conv}')
+    ratio = 1.0 if budget >= 1 else 0.5
+    if nonlocal_basis_ratio is None:
+        nonlocal_basis_ratio = 1 / 16 if bottleneck and budget < 1 else 1.0
+    return {
+        f'stage{stage}': WarehousePlan(
+            tuple(names),
+            budget,
+            ratio if cell_inplane_ratio is None else cell_inplane_ratio,
+            ratio if cell_outplane_ratio is None else cell_outplane_ratio,
+            reduction=reduction,
+            nonlocal_basis_ratio=nonlocal_basis_ratio,
+        )
+        for stage, names in sorted(layers.items())
+    }
