@@ -1,0 +1,73 @@
+"""Published checkpoints to files, for any config: what ``tools/convert_checkpoint.py`` does."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from mmkw.version import __version__
+
+from .published import published_to_mmkw, read_published
+
+
+def convert_published(
+    source: Union[str, Path],
+    target: Union[str, Path],
+    config: Union[str, Path],
+    ema: bool = False,
+    publish: bool = False,
+) -> Path:
+    """Write a published checkpoint as an mmkw checkpoint: ``state_dict`` with ``backbone.*`` and ``head.*``.
+
+    The file serves ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`` in a detector and
+    ``load_from`` in a classifier. It appears whole or not at all.
+
+    Args:
+        source: The published file.
+        target: The file to write; its folder is made.
+        config: The config of a classifier or detector with the backbone that the file is for.
+        ema: Take the averaged weights. Default: False.
+        publish: Put the first 8 digits of the file's SHA-256 into its name, as the ecosystem does. Default: False.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FileNotFoundError, ValueError: If the source cannot be read, or is not for the config's model.
+    """
+    state = read_published(source, ema)
+    model = _build(config)
+    converted = published_to_mmkw(state, getattr(model, 'backbone', model), getattr(model, 'head', None))
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    meta = dict(mmkw_version=__version__, source=Path(source).name, config=Path(config).name, ema=ema)
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f'.{target.name}-', delete=False) as file:
+        try:
+            torch.save(dict(meta=meta, state_dict=converted), file)
+            file.close()
+            if publish:
+                digest = hashlib.sha256(Path(file.name).read_bytes()).hexdigest()[:8]
+                target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, target)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    return target
+
+
+def _build(config: Union[str, Path]) -> nn.Module:
+    """The classifier of a config, or the backbone of a detector, without loading any weights."""
+    cfg = Config.fromfile(config)
+    scope = cfg.get('default_scope', 'mmengine')
+    if 'model' not in cfg or 'backbone' not in cfg.model:
+        raise ValueError(f'config {config} has no model with a backbone')
+    cfg.model.backbone.pop('init_cfg', None)
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(cfg.model if 'head' in cfg.model else cfg.model.backbone)

@@ -1,0 +1,101 @@
+"""From the published models' names to those of mmpretrain's backbones, one small class a family."""
+
+import re
+from collections.abc import Mapping
+from typing import Optional
+
+from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]
+
+
+class ResNetNames:
+    """torchvision's names, which mmpretrain's ResNet shares."""
+
+    backbone = ResNet
+    mark = 'layer1.0.conv1.'
+    head = 'fc.'
+
+    @staticmethod
+    def describe(state: State) -> str:
+        """The published network in words."""
+        found = {'.'.join(key.split('.')[:2]) for key in state if key.startswith('layer')}
+        blocks = tuple(sum(name.startswith(f'layer{stage}.') for name in found) for stage in range(1, 5))
+        bottleneck = any('.conv3.' in key for key in state)
+        for depth, (block, counts) in ResNet.arch_settings.items():
+            if counts == blocks and (block.__name__ == 'Bottleneck') == bottleneck:
+                return f'ResNet of depth {depth}'
+        return f'ResNet of {blocks} blocks'
+
+    @staticmethod
+    def describe_backbone(backbone: nn.Module) -> str:
+        """The mmkw network in the same words."""
+        return f'ResNet of depth {backbone.depth}'
+
+    @staticmethod
+    def rename(key: str, backbone: nn.Module) -> Optional[str]:
+        """Name of a published backbone key in ``backbone``; None if the backbone has no use for it."""
+        return key
+
+
+class MobileNetV2Names:
+    """torchvision's ``features.N``, where mmpretrain has a layer for each group of blocks."""
+
+    backbone = MobileNetV2
+    mark = 'features.0.0.'
+    head = 'classifier.'
+
+    @staticmethod
+    def describe(state: State) -> str:
+        return f'MobileNetV2 of width {len(state["features.17.conv.3.weight"]) / 320:g}'
+
+    @staticmethod
+    def describe_backbone(backbone: nn.Module) -> str:
+        return f'MobileNetV2 of width {backbone.layer7[-1].conv[-1].bn.num_features / 320:g}'
+
+    @staticmethod
+    def rename(key: str, backbone: nn.Module) -> Optional[str]:
+        _, number, rest = key.split('.', 2)
+        blocks = [(g, i) for g in range(1, 8) for i in range(len(getattr(backbone, f'layer{g}')))]
+        if not 1 <= int(number) <= len(blocks):
+            part, rest = rest.split('.', 1)
+            return f'{"conv2" if int(number) else "conv1"}.{("conv", "bn")[int(part)]}.{rest}'
+        group, index = blocks[int(number) - 1]
+        last = len(getattr(backbone, f'layer{group}')[index].conv) - 1
+        # conv.J.0 and conv.J.1 are a convolution and its norm; those of the project layer stand one level higher.
+        _, part, rest = rest.split('.', 2)
+        if int(part) < last:
+            kind, rest = rest.split('.', 1)
+        else:
+            part, kind = last, int(part) - last
+        return f'layer{group}.{index}.conv.{part}.{("conv", "bn")[int(kind)]}.{rest}'
+
+
+class ConvNeXtNames:
+    """ConvNeXt's own release's names."""
+
+    backbone = ConvNeXt
+    mark = 'downsample_layers.0.0.'
+    head = 'head.'
+
+    @staticmethod
+    def describe(state: State) -> str:
+        blocks = {tuple(map(int, key.split('.')[1:3])) for key in state if key.startswith('stages.')}
+        depths = [sum(stage == s for s, _ in blocks) for stage in range(4)]
+        return f'ConvNeXt of {depths} blocks, width {len(state["downsample_layers.0.1.weight"])}'
+
+    @staticmethod
+    def describe_backbone(backbone: nn.Module) -> str:
+        return f'ConvNeXt of {list(backbone.depths)} blocks, width {backbone.channels[0]}'
+
+    @staticmethod
+    def rename(key: str, backbone: nn.Module) -> Optional[str]:
+        if key.startswith('norm.'):
+            # The norm before the classifier is not the one of a detector's last feature map.
+            last = len(backbone.depths) - 1
+            return f'norm{last}{key[4:]}' if backbone.gap_before_final_norm and last in backbone.out_indices else None
+        return re.sub(r'pwconv([12])', r'pointwise_conv\1', key).replace('dwconv', 'depthwise_conv')
+
+
+FAMILIES = (ResNetNames, MobileNetV2Names, ConvNeXtNames)

@@ -1,0 +1,168 @@
+"""Published KernelWarehouse checkpoints, read safely and renamed to mmkw's names."""
+
+import argparse
+import pickle
+import zipfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmkw.layers import KWConvNd
+
+from .names import FAMILIES
+
+_WAREHOUSE = 'warehouse_manager.weights.'
+_KW_CLASSIFIER = 'classifier.1.conv.'
+
+
+def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tensor]:
+    """State dict of a published checkpoint file, under its published names.
+
+    The file is a dict whose ``model`` is the state dict (or the state dict itself). Nothing in it is executed: besides
+    tensors and plain containers only the ``argparse.Namespace`` that training scripts leave under ``args`` is
+    accepted.
+
+    Args:
+        path: The file.
+        ema: Take ``model_ema``, the averaged weights, instead of ``model``. Default: False.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, refused for what it would execute, or no such checkpoint.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint {path} does not exist; download it from the published model table')
+    try:
+        # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
+        allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+        with allow([argparse.Namespace]):
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f'checkpoint {path} cannot be read: it is damaged (download it again) or holds code that is not executed '
+            f'for safety ({reason})'
+        ) from error
+    state = None
+    if isinstance(checkpoint, dict):
+        if ema and 'model_ema' not in checkpoint:
+            raise ValueError(f'checkpoint {path} has no averaged weights (`model_ema`), only {sorted(checkpoint)}')
+        state = checkpoint['model_ema'] if ema else checkpoint.get('model', checkpoint)
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f'checkpoint {path} is no published checkpoint: it has no state dict, nor one under `model`')
+    return dict(state)
+
+
+def published_to_mmkw(
+    state: Mapping[str, Tensor], backbone: nn.Module, head: Optional[nn.Module] = None
+) -> dict[str, Tensor]:
+    """Rename a published state dict to ``backbone.*`` and ``head.*``.
+
+    Args:
+        state: As :func:`read_published` returns it.
+        backbone: The backbone it is for: KWResNet, KWMobileNetV2 or KWConvNeXt, or the plain one of their kind.
+        head: The classifier, if it is to be checked too. Default: None.
+
+    Raises:
+        ValueError: If the checkpoint is of another network or budget, or a key or shape does not fit.
+    """
+    family = next((family for family in FAMILIES if isinstance(backbone, family.backbone)), None)
+    if family is None:
+        raise ValueError(f'no published checkpoint is known for a {type(backbone).__name__}')
+    found = next((other for other in FAMILIES if any(key.startswith(other.mark) for key in state)), None)
+    described = found.describe(state) if found else 'network of no known kind'
+    expected = family.describe_backbone(backbone)
+    if described != expected:
+        raise ValueError(f'the checkpoint is a {described}, the model a {expected}')
+
+    cells = {int(key[len(_WAREHOUSE) :]): value for key, value in state.items() if key.startswith(_WAREHOUSE)}
+    names = [f'backbone.warehouses.{name}' for name in _warehouse_names(backbone)]
+    backbone_cells = [cells[index] for index in sorted(cells)]
+    if any(key.startswith(_KW_CLASSIFIER) for key in state):
+        # The classifier's warehouse was made last.
+        names.append('head.warehouses.classifier')
+        backbone_cells.pop()
+    _check_budget(backbone_cells, state, backbone)
+
+    renamed = {name: cells[index] for name, index in zip(names, sorted(cells))}
+    for key, value in state.items():
+        if key.startswith(_WAREHOUSE):
+            continue
+        if key.startswith(family.head):
+            rest = key.removeprefix(_KW_CLASSIFIER if key.startswith(_KW_CLASSIFIER) else family.head)
+            renamed[f'head.fc.{rest}'] = value
+        elif (name := family.rename(key, backbone)) is not None:
+            renamed[f'backbone.{name}'] = value
+    parts = {'backbone': backbone} if head is None else {'backbone': backbone, 'head': head}
+    expected = {f'{part}.{key}': v for part, module in parts.items() for key, v in module.state_dict().items()}
+    expected = {key: value for key, value in expected.items() if not key.endswith('warehouses.temperature')}
+    _fit(renamed, expected)
+    _check_keys({k: v for k, v in renamed.items() if k.split('.')[0] in parts}, expected)
+    return renamed
+
+
+def _warehouse_names(backbone: nn.Module) -> list[str]:
+    return [name for name, _ in backbone.warehouses.named_parameters()] if hasattr(backbone, 'warehouses') else []
+
+
+def _check_budget(found: list[Tensor], state: Mapping[str, Tensor], backbone: nn.Module) -> None:
+    """Compare the warehouses, and if they differ say so as budgets: cells over the weights that they stand for."""
+    expected = [backbone.warehouses[name] for name in _warehouse_names(backbone)]
+    if [cells.shape for cells in found] == [cells.shape for cells in expected]:
+        return
+    convs = [m for m in backbone.modules() if isinstance(m, (KWConvNd, nn.Conv2d))]
+    weights = sum(torch.Size(m.kernel_shape if isinstance(m, KWConvNd) else m.weight.shape).numel() for m in convs)
+    plain = (
+        sum(value.numel() for value in state.values() if value.dim() == 4),
+        sum(conv.weight.numel() for conv in convs if isinstance(conv, nn.Conv2d)),
+    )
+    budgets = [
+        f'budget b = {sum(cells.numel() for cells in warehouses) / (weights - plain_weights):.3g}'
+        if warehouses
+        else 'no warehouse (a plain network)'
+        for warehouses, plain_weights in zip((found, expected), plain)
+    ]
+    raise ValueError(
+        f'the checkpoint has {budgets[0]}, the model {budgets[1]}; take the file or the `budget` that matches'
+    )
+
+
+def _fit(renamed: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Bring published values whose shape differs from ours in form alone, in place, to our shape.
+
+    These are values with axes of length 1 (ConvNeXt's gamma) and the flat bias of the attention's basis form, which
+    is known by its size since the published figures that we have do not name it.
+    """
+    for key, value in expected.items():
+        if key.endswith('.basis_bias') and key not in renamed:
+            attention = key[: -len('basis_bias')]
+            others = [k for k in renamed if k.startswith(attention) and k not in expected]
+            same_size = [k for k in others if renamed[k].numel() == value.numel()]
+            if len(same_size) == 1:
+                renamed[key] = renamed.pop(same_size[0])
+        found = renamed.get(key)
+        if found is None or found.shape == value.shape:
+            continue
+        flat_bias = key.endswith('.basis_bias') and found.numel() == value.numel()
+        if flat_bias or found.squeeze().shape == value.squeeze().shape:
+            renamed[key] = found.reshape(value.shape)
+
+
+def _check_keys(renamed: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    optional = tuple(f'backbone.norm{stage}.' for stage in range(4))  # of ConvNeXt's feature maps, in detectors
+    problems = {
+        'missing': [key for key in expected if key not in renamed and not key.startswith(optional)],
+        'unexpected': [key for key in renamed if key not in expected],
+        'of another shape': [k for k, v in expected.items() if k in renamed and renamed[k].shape != v.shape],
+    }
+    found = [
+        f'  {len(keys)} {kind}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
+        for kind, keys in problems.items()
+        if keys
+    ]
+    if found:
+        raise ValueError('\n'.join(['keys of the checkpoint do not fit the model:', *found]))

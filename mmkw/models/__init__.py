@@ -1,0 +1,15 @@
+"""Backbones and layers under their registered names."""
+
+from mmengine.registry import MODELS
+
+from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWLinear
+
+from .convnext import KWConvNeXt
+from .linear_head import KWLinearClsHead
+from .mobilenet_v2 import KWMobileNetV2
+from .resnet import KWResNet, PlainResNet
+
+for _layer in (KWConv1d, KWConv2d, KWConv3d, KWLinear):
+    MODELS.register_module(module=_layer)
+
+__all__ = ['KWConvNeXt', 'KWLinearClsHead', 'KWMobileNetV2', 'KWResNet', 'PlainResNet']

@@ -1,0 +1,69 @@
+"""What all KW backbones do beyond the plain backbone they extend."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, Optional
+
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from mmkw.layers import KWConvNd
+from mmkw.plans import Plan, adjust, convert
+
+WarehouseCfg = Optional[Mapping[str, Mapping[str, Any]]]
+
+
+class KWBackboneMixin:
+    """Moves a plain backbone's convolutions into warehouses and keeps the backbone's own switches working.
+
+    ``frozen_stages`` also freezes a warehouse once every layer that mixes from it is frozen; a warehouse that a frozen
+    stage shares with a later one stays trainable. ``with_cp`` works under DistributedDataParallel too and changes no
+    result: batch statistics are counted once.
+    """
+
+    def _move_into_warehouses(self: nn.Module, plan: Plan, warehouse_cfg: WarehouseCfg = None) -> None:
+        convert(self, adjust(plan, warehouse_cfg))
+        self._freeze_stages()
+        for block in self.modules():
+            # The blocks' own checkpoint call is the reentrant kind, under which DistributedDataParallel sees the
+            # gradient of a shared warehouse arrive more than once.
+            if block is not self and getattr(block, 'with_cp', False):
+                block.with_cp = False
+                contexts = functools.partial(_recompute_contexts, block)
+                block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, context_fn=contexts)
+
+    def train(self: nn.Module, mode: bool = True) -> nn.Module:
+        super().train(mode)
+        return self  # as every module does; mmpretrain's backbones return None
+
+    def _freeze_stages(self: nn.Module) -> None:
+        super()._freeze_stages()
+        trained: dict[str, bool] = {}
+        for layer in self.modules():
+            if isinstance(layer, KWConvNd):
+                name = layer.warehouse_name
+                trained[name] = trained.get(name, False) or layer.attention.fc1.weight.requires_grad
+        for name, is_trained in trained.items():
+            if not is_trained:
+                self.warehouses[name].requires_grad = False
+
+
+def _recompute_contexts(block: nn.Module) -> tuple:
+    return nullcontext(), _uncounted_batch_norms(block)
+
+
+@contextmanager
+def _uncounted_batch_norms(block: nn.Module) -> Iterator[None]:
+    """Let a recomputed forward pass leave the running statistics, already updated by the first, as they are."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(batches)
