@@ -1,0 +1,2 @@
+_base_ = './mbv2_in1k.py'
+model = dict(backbone=dict(type='KWMobileNetV2', budget='1/2x'), head=dict(type='KWLinearClsHead'))

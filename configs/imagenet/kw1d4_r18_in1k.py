@@ -1,0 +1,2 @@
+_base_ = './r18_in1k.py'
+model = dict(backbone=dict(type='KWResNet', budget='1/4x'))

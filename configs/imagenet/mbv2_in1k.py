@@ -1,0 +1,1 @@
+_base_ = '../_base_/in1k_mbv2.py'

@@ -1,0 +1,10 @@
+"""Everything that touches mmengine's runner."""
+
+from .epoch_seed_hook import EpochSeedHook
+from .preflight import LaunchError, check_files
+from .safe_load import allow_training_checkpoints
+from .temperature_hook import KWTemperatureHook
+
+allow_training_checkpoints()
+
+__all__ = ['EpochSeedHook', 'KWTemperatureHook', 'LaunchError', 'allow_training_checkpoints', 'check_files']

@@ -1,0 +1,113 @@
+"""Finds out what a run lacks before it starts."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+# Datasets that fetch themselves if they are not there.
+_DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
+
+
+class LaunchError(Exception):
+    """A run cannot start as asked; the message is for the user and says what to change."""
+
+
+def check_files(cfg: Config, stage: str = 'train') -> None:
+    """Check that the files which a run will read are there: annotations, image folders, checkpoints.
+
+    Only what the stage needs is looked at, and only local files. The config may say where a file comes from:
+    ``sources`` maps a path, or the folder that it is in, to a text.
+
+    Args:
+        cfg: A config as for mmengine's Runner; paths are relative to the current folder.
+        stage: ``'train'`` (with its validation) or ``'test'``. Default: ``'train'``.
+
+    Raises:
+        LaunchError: If anything is missing. The first lines name each file, where to get it and where to put it.
+    """
+    keys: dict[str, str] = {}  # by path, so that each is named once
+    for key, path in _needed(cfg, stage):
+        if '://' not in path:
+            keys.setdefault(os.path.normpath(os.path.expanduser(path)), key)
+    missing = {path: key for path, key in keys.items() if not _is_there(path)}
+    if missing:
+        raise LaunchError(_message(missing, cfg.get('sources') or {}))
+
+
+def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
+    """(config key, path) of everything that will be read."""
+    parts = ['test'] if stage == 'test' else ['train', 'val'] if cfg.get('val_cfg') else ['train']
+    for part in parts:
+        yield from _data_files(cfg.get(f'{part}_dataloader'), f'{part}_dataloader')
+        yield from _data_files(cfg.get(f'{part}_evaluator'), f'{part}_evaluator')
+    if cfg.get('load_from'):
+        yield 'load_from', cfg.load_from
+    if stage == 'train' and not cfg.get('resume'):
+        yield from _start_weights(cfg.get('model'), 'model')
+
+
+def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """What datasets and metrics name, at any depth, since datasets come wrapped in each other."""
+    for name, child in _children(node):
+        yield from _data_files(child, f'{key}.{name}')
+    if not isinstance(node, Mapping) or node.get('type') in _DOWNLOADING:
+        return
+    if (node.get('backend_args') or {}).get('backend', 'local') != 'local':
+        return
+    prefixes = node.get('data_prefix') or {}
+    if isinstance(prefixes, str):
+        prefixes = {'data_prefix': prefixes}
+    root = node.get('data_root') or ''
+    named = {'ann_file': node.get('ann_file'), **prefixes}
+    named = {name: path for name, path in named.items() if path} or {'data_root': root}
+    for name, path in named.items():
+        if path and isinstance(path, str):
+            yield f'{key}.{name}', path if name == 'data_root' else os.path.join(root, path)
+
+
+def _start_weights(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """``checkpoint`` of every init_cfg in the model."""
+    for name, child in _children(node):
+        yield from _start_weights(child, f'{key}.{name}')
+    if isinstance(node, Mapping) and str(node.get('type')).endswith('Pretrained') and node.get('checkpoint'):
+        yield f'{key}.checkpoint', node['checkpoint']
+
+
+def _children(node: Any) -> list[tuple[Any, Any]]:
+    if isinstance(node, Mapping):
+        return list(node.items())
+    return list(enumerate(node)) if isinstance(node, (list, tuple)) else []
+
+
+def _is_there(path: str) -> bool:
+    """An empty folder does not count: data has not been unpacked into it."""
+    return os.path.isfile(path) or (os.path.isdir(path) and any(os.scandir(path)))
+
+
+def _message(missing: Mapping[str, str], sources: Mapping[str, str]) -> str:
+    lines = []
+    groups: dict[Optional[str], list[str]] = {}
+    for path in missing:
+        groups.setdefault(_source_of(path, sources), []).append(path)
+    for place, paths in groups.items():
+        if place is None:
+            lines += [f'missing: {path}\n    named by: {missing[path]}' for path in paths]
+        else:
+            lines += [f'missing: {path}' for path in paths]
+            lines += [f'    get it: {sources[place]}', f'    put it: {_absolute(place)}']
+    lines.append(f'Nothing was started. Paths are relative to {os.getcwd()}; --cfg-options changes the config.')
+    return '\n'.join(lines)
+
+
+def _source_of(path: str, sources: Mapping[str, str]) -> Optional[str]:
+    """The key of ``sources`` that is the path or the closest folder above it."""
+    target = Path(os.path.abspath(path))
+    above = [place for place in sources if Path(_absolute(place)) in (target, *target.parents)]
+    return max(above, key=lambda place: len(_absolute(place)), default=None)
+
+
+def _absolute(place: str) -> str:
+    return os.path.abspath(os.path.expanduser(place)) + ('/' if place.endswith('/') else '')

@@ -1,0 +1,54 @@
+"""Lets ``torch.load`` read mmengine's training checkpoints with ``weights_only`` on.
+
+From torch 2.6 on, ``torch.load`` builds only objects that it knows to be harmless, and an mmengine checkpoint holds
+others: its log (``HistoryBuffer``) and numpy's numbers. A checkpoint may come from anybody, so less is allowed here
+than the real globals: ``numpy.ndarray`` would turn bytes into an array of pointers, and ``getattr`` reach anything.
+"""
+
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+_NUMBERS = sorted({np.dtype(code) for code in '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat']}, key=str)
+_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+def allow_training_checkpoints() -> None:
+    """Allow-list what mmengine's training checkpoints hold beside tensors; ``import mmkw`` calls it.
+
+    Before torch 2.6 it does nothing, and there ``torch.load`` reads any pickle unless told otherwise.
+    """
+    if torch.__version__ < (2, 6):
+        return
+    allowed: list[Any] = [HistoryBuffer, (_statistic, 'builtins.getattr')]
+    allowed += [(_number_type, 'numpy.dtype'), (_empty_array, 'numpy.ndarray')]
+    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):  # of numpy 2 and 1
+        allowed += [(_empty_array, f'{module}._reconstruct'), (_scalar, f'{module}.scalar')]
+    # Their state may be set, but no pickle can name them: the names that it gives have a dot.
+    allowed += [(kind, f'unnamed {kind.__name__}') for kind in (np.ndarray, *{type(number) for number in _NUMBERS})]
+    torch.serialization.add_safe_globals(allowed)
+
+
+def _number_type(code: str, *_: Any) -> np.dtype:
+    numbers = {number.str[1:]: number for number in _NUMBERS}
+    if code not in numbers:
+        raise UnpicklingError(f'numpy data of type {code!r} in a checkpoint: only numbers are read')
+    # A copy, since what follows in the pickle sets its byte order.
+    return np.dtype(numbers[code], copy=True)
+
+
+def _empty_array(*_: Any) -> np.ndarray:
+    return np.zeros(0)  # what follows in the pickle sets its shape and numbers
+
+
+def _scalar(number_type: np.dtype, raw: bytes) -> np.generic:
+    return np.frombuffer(raw, number_type, count=1)[0]
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        raise UnpicklingError(f'a checkpoint asks for attribute {name!r} of {owner!r}: refused')
+    return getattr(HistoryBuffer, name)

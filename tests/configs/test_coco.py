@@ -1,0 +1,93 @@
+"""Every COCO config builds its detector, starts from its checkpoint and follows the published recipe."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+from mmkw.layers import KWConvNd
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+
+# Config -> warehouses, and their budget.
+BACKBONES = {
+    'r50': (0, None),
+    'kw_r50': (4, 1),
+    'kw4x_r50': (4, 4),
+    'mbv2': (0, None),
+    'kw_mbv2': (13, 1),
+    'kw4x_mbv2': (19, 4),
+    'convnext_t': (0, None),
+    'kw_convnext_t': (12, 1),
+}
+
+
+def load(name):
+    cfg = Config.fromfile(CONFIGS / f'mask_rcnn_{name}_1x_coco.py')
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+def build(cfg):
+    return MODELS.build(cfg.model)
+
+
+def test_the_table_is_whole():
+    assert {path.name for path in CONFIGS.glob('*.py')} == {f'mask_rcnn_{name}_1x_coco.py' for name in BACKBONES}
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_features_fit_the_neck(name):
+    model = build(load(name)).train()
+    features = model.extract_feat(torch.zeros(2, 3, 64, 64))
+    assert [tuple(f.shape) for f in features] == [(2, 256, s, s) for s in (16, 8, 4, 2, 1)]
+
+
+@pytest.mark.parametrize('name, expected', BACKBONES.items())
+def test_warehouses(name, expected):
+    backbone = build(load(name)).backbone
+    found = [p for key, p in backbone.named_parameters() if key.startswith('warehouses.')]
+    mixtures = sum(len(m.start) for m in backbone.modules() if isinstance(m, KWConvNd))
+    budget = sum(map(len, found)) / mixtures if found else None
+    assert (len(found), budget) == expected
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_starts_from_a_published_file_that_the_config_says_where_to_get(name):
+    cfg = load(name)
+    init_cfg = cfg.model.backbone.init_cfg
+    assert init_cfg.type == 'PublishedPretrained'
+    assert init_cfg.checkpoint == cfg.checkpoint
+    assert 'https://' in cfg.sources[cfg.checkpoint]
+    kw = 'kw' in name
+    assert cfg.checkpoint.startswith('checkpoints/kw') == kw
+
+
+@pytest.mark.parametrize('name', [name for name in BACKBONES if 'mbv2' in name])
+def test_mobilenet_freezes_the_stem_and_three_blocks(name):
+    backbone = build(load(name)).backbone
+    backbone.train()
+    frozen = {key.split('.')[0] for key, p in backbone.named_parameters() if not p.requires_grad}
+    trained = {key.split('.')[0] for key, p in backbone.named_parameters() if p.requires_grad}
+    assert {'conv1', 'layer1', 'layer2'} <= frozen <= {'conv1', 'layer1', 'layer2', 'warehouses'}
+    assert not {'conv1', 'layer1', 'layer2'} & trained
+    assert not any(m.training for m in backbone.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)))
+
+
+@pytest.mark.parametrize('name', ['convnext_t', 'kw_convnext_t'])
+def test_convnext_learns_slower_in_earlier_layers(name):
+    cfg = load(name)
+    model = build(cfg)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    rates = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
+    backbone = model.backbone
+    assert rates[id(backbone.downsample_layers[0][1].weight)] == pytest.approx(1e-4 * 0.95**7)
+    assert rates[id(backbone.stages[3][2].norm.weight)] == pytest.approx(1e-4 * 0.95)
+    assert rates[id(model.neck.fpn_convs[0].conv.weight)] == pytest.approx(1e-4)
+    assert [block.drop_path.drop_prob for block in backbone.stages[3]][-1] == pytest.approx(0.4)
+    assert (backbone.stages[0][0].gamma == 1).all()
+    assert cfg.param_scheduler[-1].milestones == [9, 11]

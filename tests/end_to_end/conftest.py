@@ -1,0 +1,15 @@
+"""One small training for all tests here."""
+
+import pytest
+from running import TINY_MASK_RCNN, run_tool
+
+from mmkw.demo import shapes
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory):
+    """A folder with the data set in `shapes`, an uninterrupted training of 4 epochs in `whole`, its output in `log`."""
+    folder = tmp_path_factory.mktemp('tiny')
+    shapes.generate(folder / 'shapes', seed=0, train=8, val=4, size=64)
+    (folder / 'log').write_text(run_tool('train.py', TINY_MASK_RCNN, '--work-dir', 'whole', cwd=folder))
+    return folder

@@ -1,0 +1,174 @@
+"""From the options of the tools to a Runner."""
+
+from pickle import UnpicklingError
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from running import TINY_CLASSIFIER
+
+import train
+from mmkw.engine import LaunchError, launch
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An own folder, with the images of the tiny classifier."""
+    for name in ('dark', 'light'):
+        (tmp_path / 'images' / name).mkdir(parents=True)
+        for number in range(4):
+            cv2.imwrite(str(tmp_path / 'images' / name / f'{number}.png'), np.full((32, 32, 3), 60 * number, np.uint8))
+    monkeypatch.chdir(tmp_path)
+    for name in ('LOCAL_RANK', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
+        monkeypatch.setenv(name, '0')  # so that what is set there is taken back
+    return tmp_path
+
+
+def training(*options, config=TINY_CLASSIFIER):
+    parser = launch.argument_parser('')
+    train.add_options(parser)
+    return launch.runner_to_train(parser.parse_args([str(config), *map(str, options)]))
+
+
+def write_config(folder, text):
+    path = folder / 'changed.py'
+    path.write_text(f"_base_ = '{TINY_CLASSIFIER}'\n{text}\n")
+    return path
+
+
+def test_work_dir_is_named_after_the_config(folder):
+    assert training().work_dir == str(folder / 'work_dirs' / 'tiny_classifier')
+
+
+def test_work_dir_option(folder):
+    assert training('--work-dir', 'here').work_dir == str(folder / 'here')
+
+
+def test_cfg_options_change_the_config():
+    runner = training('--cfg-options', 'train_cfg.max_epochs=7', 'model.backbone.budget=1/2x')
+    assert runner.max_epochs == 7
+    assert runner.cfg.model.backbone.budget == '1/2x'
+
+
+def test_a_missing_config_is_named(folder):
+    with pytest.raises(LaunchError, match=f'there is no config nowhere.py .in {folder}'):
+        training(config='nowhere.py')
+
+
+def test_auto_scale_lr_scales_by_the_batch_size(folder):
+    config = write_config(folder, 'auto_scale_lr = dict(enable=False, base_batch_size=16)')
+    runner = training('--auto-scale-lr', '--cfg-options', 'train_cfg.max_epochs=1', config=config)
+    runner.train()
+    assert runner.optim_wrapper.get_lr()['lr'] == [pytest.approx(0.01 * 4 / 16)]
+
+
+def test_auto_scale_lr_needs_a_base_batch_size():
+    with pytest.raises(LaunchError, match=r'set auto_scale_lr=dict\(base_batch_size=\.\.\.\)'):
+        training('--auto-scale-lr')
+
+
+def test_amp_changes_the_optimizer_wrapper(monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    assert training('--amp').cfg.optim_wrapper == dict(
+        type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(type='SGD', lr=0.01, momentum=0.9)
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')
+def test_amp_needs_a_gpu():
+    with pytest.raises(LaunchError, match='--amp needs a GPU'):
+        training('--amp')
+
+
+def test_amp_takes_no_other_wrapper():
+    with pytest.raises(LaunchError, match="optim_wrapper.type is 'ApexOptimWrapper'"):
+        training('--amp', '--cfg-options', 'optim_wrapper.type=ApexOptimWrapper')
+
+
+def test_resume_with_nothing_to_resume_says_so_and_starts(capsys):
+    runner = training('--resume')
+    assert '--resume: work_dirs/tiny_classifier has no checkpoint yet' in capsys.readouterr().out
+    assert not runner._resume
+
+
+def test_resume_without_checkpoint_keeps_the_weights_to_start_from(folder):
+    (folder / 'start.pth').touch()
+    assert training('--resume', '--cfg-options', 'load_from=start.pth')._load_from == 'start.pth'
+
+
+def test_resume_finds_the_latest_checkpoint_where_the_work_dir_is_now(folder):
+    (folder / 'run').mkdir()
+    (folder / 'run' / 'epoch_2.pth').touch()
+    (folder / 'run' / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth')
+    runner = training('--work-dir', 'run', '--resume')
+    assert (runner._resume, runner._load_from) == (True, 'run/epoch_2.pth')
+
+
+def test_resume_from_a_file_that_is_not_there():
+    with pytest.raises(LaunchError, match='missing: epoch_9.pth'):
+        training('--resume', 'epoch_9.pth')
+
+
+PRETRAINED = "model = dict(backbone=dict(init_cfg=dict(type='PublishedPretrained', checkpoint='gone.pth')))"
+
+
+def test_starting_needs_the_pretrained_weights(folder):
+    with pytest.raises(LaunchError, match='missing: gone.pth'):
+        training(config=write_config(folder, PRETRAINED))
+
+
+def test_resuming_does_not(folder):
+    (folder / 'epoch_2.pth').touch()
+    runner = training('--resume', 'epoch_2.pth', config=write_config(folder, PRETRAINED))
+    runner.model.init_weights()
+    assert runner.cfg.model.backbone.init_cfg.checkpoint == 'gone.pth'  # what is written down stays whole
+
+
+def test_testing_needs_no_training_data_and_no_pretrained_weights(folder):
+    (folder / 'epoch_2.pth').touch()
+    config = write_config(folder, f"{PRETRAINED}\ntrain_dataloader = dict(dataset=dict(data_root='gone'))")
+    parser = launch.argument_parser('')
+    args = parser.parse_args([str(config)])
+    args.checkpoint, args.out, args.show_dir = 'epoch_2.pth', None, None
+    assert launch.runner_to_test(args)._load_from == 'epoch_2.pth'
+
+
+@pytest.mark.parametrize(
+    'environment, options, message',
+    [
+        (dict(), (), 'started by torchrun'),
+        (dict(RANK='0'), (), 'nccl needs GPUs.*env_cfg.dist_cfg.backend=gloo'),
+    ],
+    ids=['without torchrun', 'without GPUs'],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')
+def test_processes_that_cannot_start(monkeypatch, environment, options, message):
+    monkeypatch.delenv('RANK', raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(LaunchError, match=message):
+        training('--launcher', 'pytorch', *options)
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '8')
+    with pytest.raises(LaunchError, match='8 processes were started here, and torch sees 2 GPUs'):
+        training('--launcher', 'pytorch')
+
+
+def test_only_the_first_process_says_why_it_ends(monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    with pytest.raises(SystemExit) as exit, launch.or_exit():
+        raise LaunchError('why')
+    assert exit.value.code == 1
+
+
+def test_checkpoints_with_code_are_never_read():
+    training()
+    torch.save(LaunchError('any object'), 'any.pth')
+    with pytest.raises(UnpicklingError, match='LaunchError'):
+        torch.load('any.pth', weights_only=False)

@@ -1,0 +1,66 @@
+"""Print parameters, multiply-adds and warehouses of a config's model.
+
+python tools/model_info.py configs/imagenet/kw1x_r50_in1k.py
+python tools/model_info.py configs/mask_rcnn_kw_r50_1x_coco.py --shape 800 1216
+"""
+
+import argparse
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, DefaultScope
+
+from mmkw.models.info import ModelInfo, model_info
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument(
+        '--shape', type=int, nargs='+', default=None, help='height and width (default: 224, or 800 1216 in a detector)'
+    )
+    parser.add_argument('--layers', action='store_true', help='name the layers that share each warehouse')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    args = parser.parse_args()
+    if args.shape is not None and (len(args.shape) > 2 or min(args.shape) < 1):
+        parser.error(f'--shape takes one or two sizes above 0, got {args.shape}')
+
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        model = MODELS.build(cfg.model).eval().to('meta')
+    is_classifier = hasattr(model, 'head')
+    default = (224, 224) if is_classifier else (800, 1216)
+    size = tuple(args.shape * 2)[:2] if args.shape else default
+    info = model_info(model, _pass(model, is_classifier), torch.zeros(1, 3, *size, device='meta'))
+    print(_report(info, size, 'network' if is_classifier else 'backbone and neck', args.layers))
+
+
+def _pass(model: torch.nn.Module, is_classifier: bool):
+    # What follows a detector's neck depends on what is found in the image.
+    return (lambda x: model.head(model.extract_feat(x))) if is_classifier else model.extract_feat
+
+
+def _report(info: ModelInfo, size: tuple[int, int], counted: str, name_layers: bool) -> str:
+    total = info.convolution + info.attention + info.assembly
+    lines = [
+        f'parameters              {info.parameters:>15,}',
+        f'multiply-adds           {total:>15,}   ({counted}, one image of {size[0]} x {size[1]})',
+        f'  convolution           {info.convolution:>15,}   ({info.convolution / total:.1%})',
+        f'  attention             {info.attention:>15,}   ({info.attention / total:.1%})',
+        f'  kernel assembly       {info.assembly:>15,}   ({info.assembly / total:.1%})',
+    ]
+    if info.warehouses:
+        width = max(len(row.name) for row in info.warehouses)
+        lines += ['', f'{"warehouse":{width}}  cells  cell shape          budget  mixtures  layers']
+    for row in info.warehouses:
+        shape = ' x '.join(map(str, row.cells[1:]))
+        numbers = f'{row.budget:>6g}  {row.mixtures:>8}  {len(row.layers):>6}'
+        lines.append(f'{row.name:{width}}  {row.cells[0]:>5}  {shape:18}  {numbers}')
+        if name_layers:
+            lines.extend(f'{"":{width}}    {name}' for name in row.layers)
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    main()
