@@ -9,14 +9,21 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 import mmkw
-from mmkw.models import KWResNet
+from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
+
+SMALL_RESNET = dict(depth=18, base_channels=8, stem_channels=8, frozen_stages=1, norm_eval=True, out_indices=(1, 3))
+CONVNEXT = dict(arch=dict(depths=[1, 1, 1, 1], channels=[8, 16, 24, 32]), layer_scale_init_value=1.0)
+BACKBONES = {
+    'KWResNet': lambda: KWResNet(**SMALL_RESNET),
+    'KWResNet with_cp': lambda: KWResNet(**SMALL_RESNET, with_cp=True),
+    'KWMobileNetV2': lambda: KWMobileNetV2(widen_factor=0.1, norm_eval=True),
+    'KWConvNeXt': lambda: KWConvNeXt(**CONVNEXT),
+}
 
 
-def build(with_cp):
+def build(name):
     torch.manual_seed(0)
-    backbone = KWResNet(
-        18, base_channels=8, stem_channels=8, frozen_stages=1, norm_eval=True, with_cp=with_cp, out_indices=(1, 3)
-    )
+    backbone = BACKBONES[name]()
     mmkw.set_temperature(backbone, 0.5)
     return backbone.double().train()
 
@@ -30,33 +37,33 @@ def step(model, x):
     loss.backward()
 
 
-def worker(rank, port, with_cp, folder):
+def worker(rank, port, name, folder):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    backbone = build(with_cp)
+    backbone = build(name)
     model = DistributedDataParallel(backbone)
     for _ in range(2):  # a second pass would wait for gradients that the first had not brought
         model.zero_grad()
         step(model, batch()[rank * 2 : rank * 2 + 2])
-    gradients = {name: p.grad for name, p in backbone.named_parameters()}
+    gradients = {key: p.grad for key, p in backbone.named_parameters()}
     torch.save(gradients, f'{folder}/{rank}.pth')
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('with_cp', [False, True])
-def test_two_processes_equal_one_on_the_joined_batch(tmp_path, with_cp):
+@pytest.mark.parametrize('name', BACKBONES)
+def test_two_processes_equal_one_on_the_joined_batch(tmp_path, name):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    mp.spawn(worker, (port, with_cp, str(tmp_path)), nprocs=2)
-    backbone = build(with_cp)
+    mp.spawn(worker, (port, name, str(tmp_path)), nprocs=2)
+    backbone = build(name)
     step(backbone, batch())
-    expected = {name: p.grad for name, p in backbone.named_parameters()}
+    expected = {key: p.grad for key, p in backbone.named_parameters()}
     for rank in range(2):
         gradients = torch.load(tmp_path / f'{rank}.pth', weights_only=True)
         assert gradients.keys() == expected.keys()
-        for name, grad in expected.items():
-            assert (grad is None) == (gradients[name] is None), name
+        for key, grad in expected.items():
+            assert (grad is None) == (gradients[key] is None), key
             if grad is not None:
-                torch.testing.assert_close(gradients[name], grad, msg=lambda text, name=name: f'{name}: {text}')
+                torch.testing.assert_close(gradients[key], grad, msg=lambda text, key=key: f'{key}: {text}')
