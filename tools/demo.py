@@ -38,7 +38,7 @@ def main() -> None:
     except (ValueError, FileExistsError) as error:
         parser.error(str(error))
 
-    print(f'2/3 training and evaluation, about 6 minutes on two CPU cores; logs in {args.work_dir}', flush=True)
+    print(f'2/3 training and evaluation, about 7 minutes on two CPU cores; logs in {args.work_dir}', flush=True)
     predictions = args.work_dir / 'predictions'
     code = train(args, predictions)
     if code:
