@@ -40,7 +40,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         schedule = trace_schedule(cfg, args.iters_per_epoch)
     except ValueError as error:
         parser.error(str(error))
-    save(plot(schedule, args.iters_per_epoch, out.stem), out)
+    save(plot(schedule, args.iters_per_epoch, Path(args.config).stem), out)
     print(f'{out}: {len(schedule.learning_rates)} iterations')
 
 
