@@ -21,8 +21,9 @@ class KWTemperatureHook(Hook):
     With the defaults it is as published: ``tau(t) = max(0, 1 - (t + 1) / T)`` for global iteration t = 0, 1, ..., where
     T is ``end`` in iterations. An iteration is one forward pass (a micro-batch where gradients are accumulated), an
     epoch ``len(runner.train_dataloader)`` of them, as for mmengine's learning rate schedulers, on epoch-based and
-    iteration-based loops alike. tau follows from the iteration, so a resumed training goes on without a jump. The
-    average that mmengine's EMAHook keeps has the model's tau. tau is logged as ``temperature``.
+    iteration-based loops alike. (mmengine's InfiniteSampler counts all GPUs' passes as this one's: give iterations.)
+    tau follows from the iteration, so a resumed training goes on without a jump. The average that mmengine's EMAHook
+    keeps has the model's tau. tau is logged as ``temperature``.
 
     Args:
         end: Where tau reaches ``end_value``, in epochs or, with ``by_epoch=False``, in iterations.

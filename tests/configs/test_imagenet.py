@@ -1,5 +1,6 @@
 """Every ImageNet config builds the published network: parameters as in the paper's tables."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'imagenet'
+DOCUMENTATION = Path(__file__).parents[2] / 'docs' / 'imagenet_recipes.md'
 
 # In millions, as published; ResNet18 at b = 1/4 is 4.03 by the release's own code (its table says 4.08). ConvNeXt-T at
 # b = 3/4 has no published code: the count is ours.
@@ -49,3 +51,8 @@ def test_the_table_is_whole():
 def test_parameters(name, millions):
     found = sum(p.numel() for p in build(name).parameters()) / 1e6
     assert round(found, 2) == millions
+
+
+def test_the_documentation_has_a_command_for_each():
+    commands = re.findall(r'`tools/dist_train\.sh configs/imagenet/(\w+)_in1k\.py 8`', DOCUMENTATION.read_text())
+    assert sorted(commands) == sorted(PARAMETERS)

@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from imagenet_configs import NAMES, build, config
 from mmcv.transforms import Compose
 from mmengine.registry import TRANSFORMS, DefaultScope
-from test_imagenet_recipe import NAMES, build, config
 
 STRONG = [name for name in NAMES if 'mbv2' not in name]
 MIXED = [name for name in STRONG if name != 'kw1d4_r18']

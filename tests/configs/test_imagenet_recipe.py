@@ -1,41 +1,21 @@
 """The ImageNet recipes as published, by what they do: rates, temperatures, decay, stochastic depth, loss."""
 
-import copy
-import functools
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.config import Config
+from imagenet_configs import NAMES, build, config
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import HOOKS, MODELS, DefaultScope
+from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
 from mmkw.engine.schedule import trace_schedule
 
-CONFIGS = Path(__file__).parents[2] / 'configs' / 'imagenet'
-NAMES = sorted(path.stem.removesuffix('_in1k') for path in CONFIGS.glob('*.py'))
 KW = [name for name in NAMES if name.startswith('kw')]
 SMOOTHED = {'kw1x_mbv2', 'kw4x_mbv2', 'kw4x_mbv2_w050'} | {name for name in NAMES if 'mbv2' not in name}
-
-
-@functools.cache
-def _read(name):
-    return Config.fromfile(CONFIGS / f'{name}_in1k.py')
-
-
-def config(name):
-    """A copy of the config, to be changed at will."""
-    return copy.deepcopy(_read(name))
-
-
-def build(cfg, part=None):
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        return MODELS.build(cfg.model[part] if part else cfg.model)
 
 
 @pytest.fixture(scope='module')

@@ -17,7 +17,8 @@ NETWORKS = {
     'kw1x_r18': 'backbone=dict(stem_channels=16, base_channels=16), head=dict(in_channels=128)',
     'kw1d2_mbv2_w050': '',
     'kw1x_convnext_t': (
-        'backbone=dict(arch=dict(_delete_=True, depths=[1, 1, 1, 1], channels=[8, 16, 32, 64])), head=dict(in_channels=64)'
+        'backbone=dict(arch=dict(_delete_=True, depths=[1, 1, 1, 1], channels=[8, 16, 32, 64])), '
+        'head=dict(in_channels=64)'
     ),
 }
 
