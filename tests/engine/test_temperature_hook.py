@@ -1,6 +1,7 @@
 """The temperature schedule in mmengine's Runner."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_model_without_kw_layers(tmp_path):
 
 
 def log_of(runner):
-    return open(f'{runner.log_dir}/{runner.timestamp}.log').read()
+    return (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
 
 
 @BY_EPOCH
