@@ -1,11 +1,11 @@
-# ConvNeXt on ImageNet: 224 px, bicubic, RandAugment m9 std 0.5 inc 1, random erasing 0.25.
-_base_ = [
-    'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',
-    'mmpretrain::_base_/default_runtime.py',
-    './runtime.py',
-]
+# ConvNeXt-T on ImageNet.
+_base_ = './in1k_300e.py'
 model = dict(
-    type='ImageClassifier',
-    backbone=dict(type='ConvNeXt', arch='tiny'),
-    head=dict(type='LinearClsHead', num_classes=1000, in_channels=768),
+    backbone=dict(type='ConvNeXt', arch='tiny', layer_scale_init_value=1e-6),
+    head=dict(in_channels=768),
 )
+# Decay 0.9999, once in the four passes of a step.
+custom_hooks = [
+    *_base_.custom_hooks,  # noqa: F821
+    dict(type='EMAHook', momentum=1e-4, interval=4, priority='ABOVE_NORMAL'),
+]

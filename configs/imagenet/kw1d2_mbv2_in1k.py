@@ -1,2 +1,2 @@
-_base_ = './mbv2_in1k.py'
-model = dict(backbone=dict(type='KWMobileNetV2', budget='1/2x'), head=dict(type='KWLinearClsHead'))
+_base_ = './kw1d2_mbv2_w050_in1k.py'
+model = dict(backbone=dict(widen_factor=1.0))

@@ -1,2 +1,3 @@
-_base_ = './convnext_t_in1k.py'
+_base_ = '../_base_/in1k_convnext.py'
 model = dict(backbone=dict(type='KWConvNeXt', budget='1x', drop_path_rate=0.3))
+custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=20)]  # noqa: F821

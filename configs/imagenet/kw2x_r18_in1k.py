@@ -1,2 +1,2 @@
-_base_ = './r18_in1k.py'
-model = dict(backbone=dict(type='KWResNet', budget='2x', drop_path_rate=0.1))
+_base_ = './kw1x_r18_in1k.py'
+model = dict(backbone=dict(budget='2x'))

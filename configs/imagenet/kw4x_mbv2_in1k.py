@@ -1,2 +1,2 @@
-_base_ = './mbv2_in1k.py'
-model = dict(backbone=dict(type='KWMobileNetV2', budget='4x'))
+_base_ = './kw1x_mbv2_in1k.py'
+model = dict(backbone=dict(budget='4x'))

@@ -1,2 +1,5 @@
-_base_ = './mbv2_w050_in1k.py'
-model = dict(backbone=dict(type='KWMobileNetV2', budget='4x'))
+_base_ = './kw1x_mbv2_w050_in1k.py'
+model = dict(
+    backbone=dict(budget='4x'),
+    head=dict(loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1)),
+)

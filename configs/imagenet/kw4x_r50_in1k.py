@@ -1,2 +1,2 @@
-_base_ = './r50_in1k.py'
-model = dict(backbone=dict(type='KWResNet', budget='4x'))
+_base_ = './kw1x_r50_in1k.py'
+model = dict(backbone=dict(budget='4x'))

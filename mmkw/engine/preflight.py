@@ -9,6 +9,8 @@ from mmengine.config import Config
 
 # Datasets that fetch themselves if they are not there.
 _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
+# Datasets whose split is the folder of the images.
+_SPLIT_IS_FOLDER = ('ImageNet', 'ImageNet21k')
 
 
 class LaunchError(Exception):
@@ -39,7 +41,7 @@ def check_files(cfg: Config, stage: str = 'train') -> None:
 
 def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
     """(config key, path) of everything that will be read."""
-    parts = ['test'] if stage == 'test' else ['train', 'val'] if cfg.get('val_cfg') else ['train']
+    parts = ['test'] if stage == 'test' else ['train', 'val'] if cfg.get('val_cfg') is not None else ['train']
     for part in parts:
         yield from _data_files(cfg.get(f'{part}_dataloader'), f'{part}_dataloader')
         yield from _data_files(cfg.get(f'{part}_evaluator'), f'{part}_evaluator')
@@ -60,6 +62,8 @@ def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:
     prefixes = node.get('data_prefix') or {}
     if isinstance(prefixes, str):
         prefixes = {'data_prefix': prefixes}
+    if not prefixes and node.get('type') in _SPLIT_IS_FOLDER:
+        prefixes = {'split': node.get('split')}
     root = node.get('data_root') or ''
     named = {'ann_file': node.get('ann_file'), **prefixes}
     named = {name: path for name, path in named.items() if path} or {'data_root': root}

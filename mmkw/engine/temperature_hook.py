@@ -1,8 +1,9 @@
 """Runs the attention temperature schedule (section 3.3)."""
 
+import math
 from typing import Optional, Union
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -10,34 +11,81 @@ from mmkw.layers import set_temperature
 
 Batch = Optional[Union[dict, tuple, list]]
 
+_PATHS = {'linear': lambda part: part, 'cos': lambda part: (1 - math.cos(math.pi * part)) / 2}
+
 
 @HOOKS.register_module()
 class KWTemperatureHook(Hook):
-    """Lowers tau of every KernelWarehouse layer linearly, before the forward pass of each training iteration.
+    """Lowers tau of every KernelWarehouse layer, before the forward pass of each training iteration.
 
-    With the defaults, ``tau(t) = max(0, 1 - (t + 1) / T)`` for global iteration t = 0, 1, ..., and 0 from T on.
-    tau follows from the iteration, so a resumed training goes on without a jump. It is logged as ``temperature``.
+    With the defaults it is as published: ``tau(t) = max(0, 1 - (t + 1) / T)`` for global iteration t = 0, 1, ..., where
+    T is ``end`` in iterations. An iteration is one forward pass (a micro-batch where gradients are accumulated), an
+    epoch ``len(runner.train_dataloader)`` of them, as for mmengine's learning rate schedulers, on epoch-based and
+    iteration-based loops alike. (mmengine's InfiniteSampler counts all GPUs' passes as this one's: give iterations.)
+    tau follows from the iteration, so a resumed training goes on without a jump. The average that mmengine's EMAHook
+    keeps has the model's tau. tau is logged as ``temperature``.
 
     Args:
-        end: Length T of the schedule, in epochs or, with ``by_epoch=False``, in iterations.
+        end: Where tau reaches ``end_value``, in epochs or, with ``by_epoch=False``, in iterations.
         by_epoch: Default: True.
+        begin: Until where tau stays at ``start_value``, in the unit of ``end``. Default: 0.
+        start_value: Default: 1.
+        end_value: Default: 0.
+        anneal_strategy: ``'linear'``, as published, or ``'cos'``, half a cosine wave. Default: ``'linear'``.
 
     Raises:
-        ValueError: If ``end`` is not above 0, or when training starts, if the model has no KW layer.
+        ValueError: If an argument is out of range, or when training starts, if the model has no KW layer. A training
+            that ends before the schedule is allowed, with a warning that says so.
     """
 
-    def __init__(self, end: float, by_epoch: bool = True) -> None:
-        if not end > 0:
-            raise ValueError(f'the temperature schedule needs an end above 0, got {end!r}')
-        self.end, self.by_epoch = end, by_epoch
+    def __init__(
+        self,
+        end: float,
+        by_epoch: bool = True,
+        begin: float = 0,
+        start_value: float = 1.0,
+        end_value: float = 0.0,
+        anneal_strategy: str = 'linear',
+    ) -> None:
+        if not 0 <= begin < end < math.inf:
+            raise ValueError(f'the temperature schedule needs 0 <= begin < end, got begin={begin!r} and end={end!r}')
+        for name, value in (('start_value', start_value), ('end_value', end_value)):
+            if not 0 <= value <= 1:
+                raise ValueError(f'{name} is a temperature and must lie in [0, 1], got {value!r}')
+        if anneal_strategy not in _PATHS:
+            raise ValueError(f'anneal_strategy must be one of {sorted(_PATHS)}, got {anneal_strategy!r}')
+        self.begin, self.end, self.by_epoch = begin, end, by_epoch
+        self.start_value, self.end_value = start_value, end_value
+        self.anneal_strategy = anneal_strategy
 
     def before_train(self, runner: Runner) -> None:
         """Set the temperature of the first iteration; here a model without KW layers is noticed."""
+        end = self.end * self._unit(runner)
+        if end > runner.max_iters:
+            last = self._temperature(runner, runner.max_iters - 1)
+            runner.logger.warning(
+                f'KWTemperatureHook: the temperature schedule ends after {end:g} iterations, but training already '
+                f'after {runner.max_iters}: tau stops at {last:.3g} on its way from {self.start_value:g} to '
+                f'{self.end_value:g}. Lower end={self.end:g} unless that is meant.'
+            )
         self.before_train_iter(runner, 0)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Batch = None) -> None:
         """Set the temperature of this iteration."""
-        iterations = self.end * len(runner.train_dataloader) if self.by_epoch else self.end
-        temperature = max(0.0, 1 - (runner.iter + 1) / iterations)
+        temperature = self._temperature(runner, runner.iter)
         set_temperature(runner.model, temperature)
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):
+                # It may average buffers, and an average of tau lags behind; of two equal ones it does not.
+                set_temperature(hook.ema_model, temperature)
         runner.message_hub.update_scalar('train/temperature', temperature)
+
+    def _temperature(self, runner: Runner, iteration: int) -> float:
+        unit = self._unit(runner)
+        part = (iteration + 1 - self.begin * unit) / ((self.end - self.begin) * unit)
+        if part >= 1:
+            return self.end_value
+        return self.start_value + (self.end_value - self.start_value) * _PATHS[self.anneal_strategy](max(part, 0.0))
+
+    def _unit(self, runner: Runner) -> int:
+        return len(runner.train_dataloader) if self.by_epoch else 1

@@ -1,12 +1,16 @@
 """Every ImageNet config builds the published network: parameters as in the paper's tables."""
 
+import re
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
+from mmkw.engine import LaunchError, check_files
+
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'imagenet'
+DOCUMENTATION = Path(__file__).parents[2] / 'docs' / 'imagenet_recipes.md'
 
 # In millions, as published; ResNet18 at b = 1/4 is 4.03 by the release's own code (its table says 4.08). ConvNeXt-T at
 # b = 3/4 has no published code: the count is ours.
@@ -49,3 +53,19 @@ def test_the_table_is_whole():
 def test_parameters(name, millions):
     found = sum(p.numel() for p in build(name).parameters()) / 1e6
     assert round(found, 2) == millions
+
+
+@pytest.mark.parametrize('name', ['kw1x_r18', 'mbv2'])
+def test_missing_images_are_named_with_where_to_get_and_how_to_put_them(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LaunchError) as error:
+        check_files(Config.fromfile(CONFIGS / f'{name}_in1k.py'), 'train')
+    train, val, get, put, _ = str(error.value).splitlines()
+    assert (train, val) == ('missing: data/imagenet/train', 'missing: data/imagenet/val')
+    assert 'https://image-net.org' in get and 'train/n01440764/*.JPEG' in get
+    assert put == f'    put it: {tmp_path}/data/imagenet/'
+
+
+def test_the_documentation_has_a_command_for_each():
+    commands = re.findall(r'`tools/dist_train\.sh configs/imagenet/(\w+)_in1k\.py 8`', DOCUMENTATION.read_text())
+    assert sorted(commands) == sorted(PARAMETERS)

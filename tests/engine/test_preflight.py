@@ -56,8 +56,18 @@ def test_a_text_prefix_and_a_bare_root():
     assert missing(train_dataloader=loader) == ['x/train', 'y']
 
 
+def test_the_split_of_imagenet_is_a_folder(folder):
+    put(folder, 'data/imagenet/val/n01440764/1.jpg')
+    imagenet = [dict(type='ImageNet', data_root='data/imagenet', split=split) for split in ('train', 'val')]
+    assert missing(train_dataloader=dict(dataset=imagenet)) == ['data/imagenet/train']
+
+
 def test_an_absolute_path_is_not_joined():
     assert missing(train_dataloader=dict(dataset=dataset(ann_file='/no/a.json', data_prefix={}))) == ['/no/a.json']
+
+
+def test_settings_of_validation_may_be_empty():
+    assert missing(val_cfg={}, val_dataloader=dict(dataset=dataset(data_prefix={}))) == ['data/a.json']
 
 
 def test_metrics():

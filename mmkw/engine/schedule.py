@@ -1,0 +1,115 @@
+"""Learning rate and temperature of a config over its training, without its model and data."""
+
+import itertools
+import tempfile
+from dataclasses import dataclass
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from mmkw.layers import KWLinear
+
+from .temperature_hook import KWTemperatureHook
+
+_runs = itertools.count()
+
+
+@dataclass
+class Schedule:
+    """What each iteration of a training runs with, in its order.
+
+    Attributes:
+        learning_rates: Base learning rate, before any factor of single parameters.
+        temperatures: tau; empty if the config has no KWTemperatureHook.
+    """
+
+    learning_rates: list[float]
+    temperatures: list[float]
+
+
+def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
+    """Run a config's own loop, schedulers and temperature hook over a model that does nothing.
+
+    Args:
+        cfg: A config as for mmengine's Runner, with one optimizer.
+        iterations_per_epoch: Length of an epoch. What the config gives in iterations keeps its length.
+
+    Raises:
+        ValueError: If the config has no training loop or no single optimizer with a learning rate.
+    """
+    if iterations_per_epoch < 1:
+        raise ValueError(f'an epoch has at least one iteration, got {iterations_per_epoch}')
+    learning_rate = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
+    if not cfg.get('train_cfg') or learning_rate is None:
+        raise ValueError('a schedule needs train_cfg and optim_wrapper.optimizer.lr, which this config has not')
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    hooks = [hook for hook in hooks if hook and hook['type'] in ('KWTemperatureHook', KWTemperatureHook)]
+    recorder, scope = _Recorder(), cfg.get('default_scope') or 'mmengine'
+    train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith(('val', 'dynamic'))}
+    idle = dict.fromkeys(('runtime_info', 'timer', 'sampler_seed', 'logger', 'checkpoint'))
+    by_epoch = train_cfg.get('by_epoch', train_cfg.get('type') != 'IterBasedTrainLoop')
+    with tempfile.TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope(scope):
+        runner = Runner(
+            _Nothing(),
+            folder,
+            train_dataloader=dict(
+                dataset=_Epoch(iterations_per_epoch),
+                batch_size=1,
+                sampler=dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=False),
+            ),
+            train_cfg=train_cfg,
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=learning_rate)),
+            param_scheduler=cfg.get('param_scheduler'),
+            default_hooks=idle,
+            custom_hooks=[*hooks, recorder],
+            default_scope=scope,
+            log_level='WARNING',
+            experiment_name=f'schedule-{next(_runs)}',
+        )
+        runner.train()
+    return Schedule(recorder.learning_rates, recorder.temperatures if hooks else [])
+
+
+class _Epoch(Dataset):
+    metainfo: dict = {}
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class _Nothing(BaseModel):
+    """A model with a temperature and an optimizer that has nothing to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = KWLinear(1, 1)
+
+    def forward(self, *args: torch.Tensor, **kwargs: torch.Tensor) -> dict:
+        return {}
+
+    def train_step(self, data, optim_wrapper) -> dict:
+        optim_wrapper.step()
+        return {}
+
+
+class _Recorder(Hook):
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.learning_rates: list[float] = []
+        self.temperatures: list[float] = []
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        self.learning_rates.append(runner.optim_wrapper.get_lr()['lr'][0])
+        self.temperatures.append(float(runner.model.layer.warehouses.temperature))

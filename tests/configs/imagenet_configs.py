@@ -1,0 +1,26 @@
+"""The ImageNet configs by name, for the tests here."""
+
+import copy
+import functools
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'imagenet'
+NAMES = sorted(path.stem.removesuffix('_in1k') for path in CONFIGS.glob('*.py'))
+
+
+@functools.cache
+def _read(name):
+    return Config.fromfile(CONFIGS / f'{name}_in1k.py')
+
+
+def config(name):
+    """A copy of the config, to be changed at will."""
+    return copy.deepcopy(_read(name))
+
+
+def build(cfg, part=None):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(cfg.model[part] if part else cfg.model)

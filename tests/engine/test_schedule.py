@@ -1,0 +1,53 @@
+"""What a config's training runs with, iteration by iteration."""
+
+import pytest
+from mmengine.config import Config
+
+from mmkw.engine.schedule import trace_schedule
+
+
+def config(**changes):
+    cfg = dict(
+        train_cfg=dict(by_epoch=True, max_epochs=4, val_interval=1),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.05)),
+        param_scheduler=[dict(type='MultiStepLR', milestones=[1, 3], by_epoch=True)],
+        custom_hooks=[dict(type='KWTemperatureHook', end=2), dict(type='EpochSeedHook')],
+    )
+    return Config(cfg | changes)
+
+
+def test_an_epoch_based_training():
+    schedule = trace_schedule(config(), 2)
+    assert schedule.learning_rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.001, 0.001])
+    assert schedule.temperatures == pytest.approx([0.75, 0.5, 0.25, 0, 0, 0, 0, 0])
+
+
+def test_an_iteration_based_training():
+    changes = dict(
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=5, val_interval=2),
+        param_scheduler=dict(type='LinearLR', start_factor=0.5, end=3, by_epoch=False),
+    )
+    schedule = trace_schedule(config(**changes), 2)
+    assert schedule.learning_rates == pytest.approx([0.05, 0.075, 0.1, 0.1, 0.1])
+    assert schedule.temperatures == pytest.approx([0.75, 0.5, 0.25, 0, 0])
+
+
+def test_a_hook_among_the_default_hooks_counts():
+    hooks = dict(temperature=dict(type='KWTemperatureHook', end=1), logger=dict(type='LoggerHook'), timer=None)
+    assert trace_schedule(config(custom_hooks=[], default_hooks=hooks), 2).temperatures[:2] == [0.5, 0]
+
+
+def test_a_plain_model_has_no_temperature_and_a_constant_rate_needs_no_scheduler():
+    schedule = trace_schedule(config(custom_hooks=None, param_scheduler=None), 1)
+    assert (schedule.learning_rates, schedule.temperatures) == ([0.1] * 4, [])
+
+
+@pytest.mark.parametrize('missing', ['train_cfg', 'optim_wrapper'])
+def test_a_config_that_does_not_train(missing):
+    with pytest.raises(ValueError, match=r'needs train_cfg and optim_wrapper\.optimizer\.lr'):
+        trace_schedule(config(**{missing: None}), 2)
+
+
+def test_an_empty_epoch():
+    with pytest.raises(ValueError, match='at least one iteration, got 0'):
+        trace_schedule(config(), 0)
