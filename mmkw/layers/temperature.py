@@ -18,7 +18,7 @@ def set_temperature(model: nn.Module, temperature: float) -> None:
     """
     if not 0 <= temperature <= 1:
         raise ValueError(f'temperature must lie in [0, 1], got {temperature}')
-    stores = [module.warehouses for module in model.modules() if isinstance(module, KWConvNd)]
+    stores = {module.warehouses for module in model.modules() if isinstance(module, KWConvNd)}
     if not stores:
         raise ValueError(f'{type(model).__name__} has no KernelWarehouse layer whose temperature could be set')
     with torch.no_grad():
