@@ -193,15 +193,25 @@ SWITCHES = {
 }
 
 
-@pytest.mark.parametrize('switches', SWITCHES.values(), ids=SWITCHES)
-@pytest.mark.parametrize(
-    'build', [small_resnet, lambda **kw: KWMobileNetV2(widen_factor=0.25, **kw), lambda **kw: KWConvNeXt(TINY, **kw)]
-)
-def test_ablations_train(build, switches):
-    backbone = build(budget='2x', **switches).train()
-    mmkw.set_temperature(backbone, 0.5)
+def untrained(backbone):
+    """Parameters without a finite gradient after a training pass between start and attention."""
+    mmkw.set_temperature(backbone.train(), 0.5)
     backbone(images(size=32))[-1].square().mean().backward()
-    assert [name for name, p in backbone.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+    return [name for name, p in backbone.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+
+
+@pytest.mark.parametrize('switches', SWITCHES.values(), ids=SWITCHES)
+def test_ablations_train(switches):
+    assert untrained(small_resnet(budget='2x', **switches)) == []
+
+
+@pytest.mark.parametrize(
+    'build', [lambda **kwargs: KWMobileNetV2(widen_factor=0.25, **kwargs), lambda **kwargs: KWConvNeXt(TINY, **kwargs)]
+)
+def test_every_backbone_can_be_ordinary_dynamic_convolution(build):
+    backbone = build(budget='2x', **SWITCHES['ordinary dynamic convolution'])
+    assert {len(cells) for cells in backbone.warehouses.parameters()} == {2}
+    assert untrained(backbone) == []
 
 
 @pytest.mark.parametrize(
