@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 
+import cv2
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose, pseudo_collate
@@ -33,6 +34,9 @@ def main() -> None:
         for path in (args.config, args.checkpoint, *args.images):
             if not os.path.isfile(path):
                 raise LaunchError(f'there is no file {path} (in {os.getcwd()})')
+        for path in args.images:
+            if not cv2.haveImageReader(path):
+                raise LaunchError(f'{path} is no image that can be read')
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
         init_default_scope(cfg.get('default_scope', 'mmengine'))
