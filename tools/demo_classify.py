@@ -30,7 +30,9 @@ def main() -> None:
     print(f'1/4 data: {args.train} training and {args.val} held-out digits in {args.data}', flush=True)
     try:
         digits.generate(args.data, args.train, args.val)
-    except (ValueError, FileExistsError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        parser.error(f'{error}: the digits come with scikit-learn; `make setup` installs it')
+    except (ValueError, FileExistsError) as error:
         parser.error(str(error))
 
     runs = {}

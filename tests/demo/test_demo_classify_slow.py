@@ -5,7 +5,6 @@ import re
 import pytest
 from running import run_tool
 
-pytest.importorskip('sklearn')
 pytestmark = pytest.mark.slow
 
 

@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip('sklearn')  # in .venv; not in every environment that mmkw is installed into
-
-from mmkw.demo import digits  # noqa: E402
+from mmkw.demo import digits
 
 
 @pytest.fixture(scope='module')
