@@ -1,16 +1,15 @@
-# A narrow ResNet18 on the handwritten digits of tools/demo_classify.py, in a minute on two CPU cores.
+# A narrow ResNet18 on the handwritten digits of mmkw.demo.digits, in about a minute on two CPU cores.
 _base_ = ['mmpretrain::_base_/default_runtime.py', '../_base_/runtime.py']
 
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3),
-    # A quarter of ResNet18's width, and a stem that keeps the resolution.
-    backbone=dict(type='PlainResNet', depth=18, stem_channels=16, base_channels=16, deep_stem=False),
+    backbone=dict(type='PlainResNet', depth=18, stem_channels=8, base_channels=8),  # an eighth of the usual width
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=10, in_channels=128, topk=(1,)),
+    head=dict(type='LinearClsHead', num_classes=10, in_channels=64, topk=(1,)),
 )
 
-# 8 x 8 pixels as they come; the network's strides, 32 in all, want more.
+# The images have 8 x 8 pixels, and the network's strides are 32 in all.
 load = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(32, 32), interpolation='bicubic')]
 train_pipeline = [*load, dict(type='RandomCrop', crop_size=32, padding=3), dict(type='PackInputs')]
 test_pipeline = [*load, dict(type='PackInputs')]
@@ -32,8 +31,8 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-max_epochs = 30
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs)
+max_epochs = 80
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(

@@ -18,5 +18,5 @@ def test_trains_both_compares_and_draws(tmp_path):
     printed = demo(tmp_path)
     rows = re.findall(r'^(plain|KW 1x) +(\d+\.\d+) +(\S+)$', printed, re.MULTILINE)
     assert [(name, tau != '-') for name, _, tau in rows] == [('plain', False), ('KW 1x', True)]
-    assert 'What it does not: which network is better' in printed
+    assert 'no evidence of which network is better' in printed
     assert (tmp_path / 'work' / 'curves.png').is_file()
