@@ -14,6 +14,7 @@ load = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(32, 32), inte
 train_pipeline = [*load, dict(type='RandomCrop', crop_size=32, padding=3), dict(type='PackInputs')]
 test_pipeline = [*load, dict(type='PackInputs')]
 data_root = 'data/digits'
+sources = {data_root: '`make demo-classify` writes it'}
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,

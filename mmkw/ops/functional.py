@@ -1,14 +1,25 @@
 """The three steps of a KernelWarehouse convolution, as plain functions of tensors (sections 3.2 and 3.3)."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Optional, Union
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .ablation import ATTENTION_FUNCTIONS
 
+def _contrast(logits: Tensor) -> Tensor:
+    return logits / (logits.abs().sum(-1, keepdim=True) + 1e-3)
+
+
+# Of logits (B, m, n + 1), over the last axis; the zero cell's, which is the last, counts like any other.
+ATTENTION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    'caf': _contrast,
+    'softmax': functools.partial(torch.softmax, dim=-1),
+    'sigmoid': torch.sigmoid,
+}
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 

@@ -1,23 +1,11 @@
-"""What the paper replaces to see what its own choices are worth: attention functions and start assignments."""
+"""What mixtures are at temperature 1: the published strategy, and those that the paper compares it with."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Optional
 
 import torch
 from torch import Tensor
 
-
-def _contrast(logits: Tensor) -> Tensor:
-    return logits / (logits.abs().sum(-1, keepdim=True) + 1e-3)
-
-
-# Of logits (B, m, n + 1), over the last axis. The zero cell's logit, the last, counts like any other in each of them.
-ATTENTION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    'caf': _contrast,
-    'softmax': partial(torch.softmax, dim=-1),
-    'sigmoid': torch.sigmoid,
-}
 START_STRATEGIES = ('one_to_one', 'several_to_one', 'all_to_one', 'none')
 
 
