@@ -1,4 +1,4 @@
-# A narrow ResNet18 on the handwritten digits of mmkw.demo.digits, in about a minute on two CPU cores.
+# A narrow ResNet18 on the handwritten digits of mmkw.demo.digits, in a minute on two CPU cores.
 _base_ = ['mmpretrain::_base_/default_runtime.py', '../_base_/runtime.py']
 
 model = dict(
@@ -16,7 +16,7 @@ test_pipeline = [*load, dict(type='PackInputs')]
 data_root = 'data/digits'
 sources = {data_root: '`make demo-classify` writes it'}
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=16,
     num_workers=0,
     drop_last=True,  # 2 images would be left over, too few for the statistics of any BatchNorm
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -32,7 +32,7 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-max_epochs = 80
+max_epochs = 60
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()

@@ -8,6 +8,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from running import TINY_CLASSIFIER, TINY_MASK_RCNN, run_tool
 
+import plot_attention
+
 pytestmark = pytest.mark.slow
 
 
@@ -39,20 +41,22 @@ def test_draws_classifiers_and_detectors(folder, config):
 
 
 @pytest.mark.parametrize(
-    'checkpoint, image, options, message',
-    [
-        ('tiny_classifier.pth', '2.png', (), 'there is no file 2.png'),
-        ('tiny_classifier.pth', 'tiny_classifier.pth', (), 'tiny_classifier.pth is no image'),
-        ('0.png', '0.png', (), '0.png does not fit the config, or is no checkpoint'),
-        (
-            'tiny_classifier.pth',
-            '0.png',
-            ('--cfg-options', 'model.backbone.budget=2x'),
-            'tiny_classifier.pth does not fit the config',
-        ),
-    ],
+    'checkpoint, options',
+    [('0.png', ()), ('tiny_classifier.pth', ('--cfg-options', 'model.backbone.budget=2x'))],
+    ids=['no checkpoint', 'of another model'],
 )
-def test_bad_input_is_named(folder, checkpoint, image, options, message):
-    printed = plot(folder, TINY_CLASSIFIER, checkpoint, image, options=options, status=1)
-    assert message in printed
+def test_a_checkpoint_that_does_not_fit(folder, checkpoint, options):
+    printed = plot(folder, TINY_CLASSIFIER, checkpoint, '0.png', options=options, status=1)
+    assert f'{checkpoint} does not fit the config, or is no checkpoint' in printed
     assert 'Traceback' not in printed
+
+
+@pytest.mark.parametrize(
+    'image, message',
+    [('2.png', 'there is no file 2.png'), ('tiny_classifier.pth', 'tiny_classifier.pth is no image')],
+)
+def test_bad_images_are_named_first(folder, image, message, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr('sys.argv', ['plot_attention.py', str(TINY_CLASSIFIER), 'tiny_classifier.pth', '0.png', image])
+    with pytest.raises(SystemExit, match=message):
+        plot_attention.main()
