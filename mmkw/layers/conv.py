@@ -158,11 +158,9 @@ class KWConvNd(nn.Module):
             raise ValueError(f'start={self.start_strategy!r} assigns no single cell to a mixture')
         return [int(row.argmax()) if row.any() else -1 for row in self.start]
 
-    def kernel(self, x: Tensor) -> Tensor:
-        """Kernels ``(B, out_channels, in_channels / groups, *kernel_size)`` for an input."""
-        return assemble_kernel(self._alpha(self.attention(x)), self.cells, self.kernel_shape)
-
-    def _alpha(self, logits: Tensor) -> Tensor:
+    def alpha(self, x: Tensor) -> Tensor:
+        """Weights of the mix ``(B, m, n)`` for an input."""
+        logits = self.attention(x)
         temperature = self.warehouses.temperature if self.start_strategy != 'none' else 0.0
         if self.share_cells:
             return contrasting_attention(logits, temperature, self.start, self.attention_function)
@@ -172,6 +170,10 @@ class KWConvNd(nn.Module):
         mixtures = len(self.start)
         own = torch.eye(mixtures, dtype=alpha.dtype, device=alpha.device)
         return (alpha.unsqueeze(-2) * own.unsqueeze(-1)).flatten(-2)
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """Kernels ``(B, out_channels, in_channels / groups, *kernel_size)`` for an input."""
+        return assemble_kernel(self.alpha(x), self.cells, self.kernel_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)

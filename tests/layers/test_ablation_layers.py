@@ -103,7 +103,7 @@ def test_mixtures_that_share_no_cell_mix_their_own(attention, start, temperature
     beta = {'one_to_one': [1, 0], 'several_to_one': [0.5, 0.5], 'all_to_one': [0.5, 0.5], 'none': [0, 0]}[start]
     tau = 0 if start == 'none' else temperature
     alpha = (1 - tau) * weigh(logits)[..., :2] + tau * torch.tensor(beta, dtype=torch.double)
-    own = layer.cells.view(9, 2, 8, 4)
+    own = layer.cells.reshape(9, 2, 8, 4)
     expected = torch.einsum('bsj,sjoi->bois', alpha, own).reshape(3, 8, 4, 3, 3)
     torch.testing.assert_close(layer.kernel(x), expected)
 

@@ -61,7 +61,7 @@ def test_what_the_layer_mixes_with_is_shown_without_sharing_too():
     set_temperature(model, 0.5)
     found = attention_maps(model, model, batches()[1:])
     assert [one.layers for one in found] == [{'1': 9}, {'3': 1}]
-    alpha = model[1]._alpha(model[1].attention(model[0](batches()[1])))
+    alpha = model[1].alpha(model[0](batches()[1]))
     torch.testing.assert_close(found[0].mean[:, :-1], alpha[0].double(), rtol=1e-5, atol=1e-6)
 
 
