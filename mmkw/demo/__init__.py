@@ -1,1 +1,1 @@
-"""What ``make demo`` needs beyond training: a small data set, and figures of a run."""
+"""Small data sets that the demos train on, and figures of runs and of networks."""

@@ -1,0 +1,6 @@
+# The same network and recipe with its convolutions in warehouses. The published schedule brings tau to 0 within a
+# fifteenth of the training; this one is short, and goes down more slowly.
+_base_ = './r18_digits.py'
+
+model = dict(backbone=dict(type='KWResNet', budget='1x'))
+custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=20)]  # noqa: F821
