@@ -1,10 +1,6 @@
 """Published KernelWarehouse checkpoints, read safely and renamed to mmkw's names."""
 
-import argparse
-import pickle
-import zipfile
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Optional, Union
 
@@ -13,7 +9,9 @@ from torch import Tensor, nn
 
 from mmkw.layers import KWConvNd
 
+from .mismatch import raise_on_misfits
 from .names import FAMILIES
+from .read import read_file
 
 _WAREHOUSE = 'warehouse_manager.weights.'
 _KW_CLASSIFIER = 'classifier.1.conv.'
@@ -34,19 +32,7 @@ def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tenso
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, refused for what it would execute, or no such checkpoint.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist; download it from the published model table')
-    try:
-        # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
-        allow = getattr(torch.serialization, 'safe_globals', nullcontext)
-        with allow([argparse.Namespace]):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f'checkpoint {path} cannot be read: it is damaged (download it again) or holds code that is not executed '
-            f'for safety ({reason})'
-        ) from error
+    checkpoint = read_file(path, 'download it from the published model table')
     state = None
     if isinstance(checkpoint, dict):
         if ema and 'model_ema' not in checkpoint:
@@ -159,10 +145,4 @@ def _check_keys(renamed: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
         'unexpected': [key for key in renamed if key not in expected],
         'of another shape': [k for k, v in expected.items() if k in renamed and renamed[k].shape != v.shape],
     }
-    found = [
-        f'  {len(keys)} {kind}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
-        for kind, keys in problems.items()
-        if keys
-    ]
-    if found:
-        raise ValueError('\n'.join(['keys of the checkpoint do not fit the model:', *found]))
+    raise_on_misfits('keys of the checkpoint do not fit the model:', problems)

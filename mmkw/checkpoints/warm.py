@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from mmkw.layers import KWAttention, KWConvNd, Warehouses
 from mmkw.ops import cut_kernel
 
+from .mismatch import raise_on_misfits
+
 
 def warm_start(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, float]:
     """Fill a converted network from the plain network that it was converted from.
@@ -32,21 +34,15 @@ def warm_start(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, float
         ValueError: If keys are missing, not expected or of another shape, or a layer's mixtures do not start at
             single cells. The model is then unchanged.
     """
+    fitted = fit_plain(model, state)
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, KWConvNd)}
-    if not layers:
-        raise ValueError(f'{type(model).__name__} has no KernelWarehouse layer to start warm')
     assignments = {name: torch.tensor(layer.start_assignment()) for name, layer in layers.items()}
     of_model = {id(p): name for name, p in model.named_parameters()}
     warehouses = {name: of_model[id(layer.cells)] for name, layer in layers.items()}
-
-    plain = _plain_values(model)
-    shapes = {key: value.shape for key, value in plain.items()}
-    kernels = {f'{name}.weight': layer.kernel_shape for name, layer in layers.items()}
-    fitted = _fit(state, {**shapes, **kernels})
     lost = dict.fromkeys(warehouses.values(), 0.0)
     whole = dict(lost)
     with torch.no_grad():
-        for key, value in plain.items():
+        for key, value in _plain_values(model).items():
             if key in fitted:
                 value.copy_(fitted[key])
         for name, layer in layers.items():
@@ -67,26 +63,25 @@ def _plain_values(model: nn.Module) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not key.startswith(tuple(added))}
 
 
-def _fit(state: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """The state with the shapes asked for."""
-    problems: dict[str, list[str]] = {'missing': [], 'unexpected': [], 'of another shape': []}
+def fit_plain(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The plain state with the shapes of the model; see :func:`warm_start`, which raises what this does."""
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, KWConvNd)}
+    if not layers:
+        raise ValueError(f'{type(model).__name__} has no KernelWarehouse layer to start warm')
+    shapes = {key: tuple(value.shape) for key, value in _plain_values(model).items()}
+    shapes.update((f'{name}.weight', layer.kernel_shape) for name, layer in layers.items())
+    problems: dict[str, list[str]] = {'missing': [], 'of another shape': []}
     fitted: dict[str, Tensor] = {}
     for key, shape in shapes.items():
         value = state.get(key)
         if value is not None and _without_ones(value.shape) == _without_ones(shape):
-            fitted[key] = value.reshape(tuple(shape))
+            fitted[key] = value.reshape(shape)
         elif value is not None:
-            problems['of another shape'].append(f'{key} {tuple(value.shape)}, not {tuple(shape)}')
+            problems['of another shape'].append(f'{key} {tuple(value.shape)}, not {shape}')
         elif not key.endswith('num_batches_tracked'):
             problems['missing'].append(key)
     problems['unexpected'] = [key for key in state if key not in shapes]
-    found = [
-        f'  {len(keys)} {kind}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
-        for kind, keys in problems.items()
-        if keys
-    ]
-    if found:
-        raise ValueError('\n'.join(['keys of the plain checkpoint do not fit the model:', *found]))
+    raise_on_misfits('keys of the plain checkpoint do not fit the model:', problems)
     return fitted
 
 

@@ -7,6 +7,7 @@ from .mobilenet_v2 import mobilenet_v2_plan
 from .plan import Plan, WarehousePlan, adjust, parse_budget
 from .resnet import resnet_plan
 from .sharing import split_by_sharing
+from .vit import vit_plan
 
 __all__ = [
     'Plan',
@@ -21,4 +22,5 @@ __all__ = [
     'register_layer',
     'resnet_plan',
     'split_by_sharing',
+    'vit_plan',
 ]
