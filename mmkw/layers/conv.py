@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkw.ops import assemble_kernel, contrasting_attention, dynamic_conv, num_mixtures
+from mmkw.ops import (
+    ATTENTION_FUNCTIONS,
+    assemble_kernel,
+    contrasting_attention,
+    dynamic_conv,
+    num_mixtures,
+    start_matrix,
+)
 
 from .attention import KWAttention
 from .warehouse import Warehouse, Warehouses
@@ -21,10 +28,17 @@ class KWConvNd(nn.Module):
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode: As in torch.
         warehouse: The warehouse to take cells from and to share. Default: None, a warehouse of the layer's own (a
-            submodule ``warehouses``) made from the four arguments that follow, which are not used otherwise.
+            submodule ``warehouses``) made from the five arguments that follow, which are not used otherwise.
         budget: Convolutional parameter budget b of the own warehouse. Default: 1.
-        cell_inplane_ratio, cell_outplane_ratio, spatial_partition: See :func:`mmkw.ops.cell_shape`.
+        cell_inplane_ratio, cell_outplane_ratio, spatial_partition, channel_partition: See :func:`mmkw.ops.cell_shape`.
         reduction, norm, nonlocal_basis_ratio: See :class:`KWAttention`.
+        attention: Attention function, ``'caf'``, ``'softmax'`` or ``'sigmoid'``, see
+            :func:`mmkw.ops.contrasting_attention`. Default: ``'caf'``.
+        start: Start assignment, ``'one_to_one'``, ``'several_to_one'``, ``'all_to_one'`` or ``'none'``, see
+            :func:`mmkw.ops.start_matrix`. With ``'none'`` the layer is at tau = 0 whatever the temperature is. Cells
+            are handed out and initialised in the same way under all of them. Default: ``'one_to_one'``.
+        share_cells: Whether every mixture mixes all cells of the warehouse. If not, each has ``int(budget)`` cells of
+            its own (and a zero cell), of a whole budget and a warehouse that only this layer uses. Default: True.
 
     Shapes:
         Input ``(B, in_channels, *size)``, output ``(B, out_channels, *output size)``; every sample has its own kernel.
@@ -52,11 +66,17 @@ class KWConvNd(nn.Module):
         cell_inplane_ratio: float = 1.0,
         cell_outplane_ratio: float = 1.0,
         spatial_partition: bool = True,
+        channel_partition: bool = True,
         reduction: float = 1 / 16,
         norm: str = 'BN',
         nonlocal_basis_ratio: float = 1.0,
+        attention: str = 'caf',
+        start: str = 'one_to_one',
+        share_cells: bool = True,
     ) -> None:
         super().__init__()
+        if attention not in ATTENTION_FUNCTIONS:
+            raise ValueError(f'attention must be one of {", ".join(ATTENTION_FUNCTIONS)}, got {attention!r}')
         if in_channels % groups or out_channels % groups:
             raise ValueError(f'groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}')
         # torch's own layer, on the meta device where it costs nothing, reads torch's arguments as torch does.
@@ -83,7 +103,7 @@ class KWConvNd(nn.Module):
 
         own = warehouse is None
         if warehouse is None:
-            cut = (cell_inplane_ratio, cell_outplane_ratio, spatial_partition)
+            cut = (cell_inplane_ratio, cell_outplane_ratio, spatial_partition, channel_partition)
             warehouse = Warehouse(Warehouses(), 'cells', [self.kernel_shape], budget, *cut)
         first_cell, mixtures = warehouse.taken, num_mixtures(self.kernel_shape, warehouse.cell)
         assignment = warehouse.take(mixtures)
@@ -95,15 +115,27 @@ class KWConvNd(nn.Module):
             object.__setattr__(self, 'warehouses', warehouse.store)
         self.warehouse_name = warehouse.name
 
-        start = torch.zeros(mixtures, warehouse.n)
-        for mixture, cell in enumerate(assignment):
-            if cell is not None:
-                start[mixture, cell] = 1
-        self.register_buffer('start', start, persistent=False)
+        self.attention_function, self.start_strategy, self.share_cells = attention, start, share_cells
+        self.cells_mixed = warehouse.n if share_cells else int(warehouse.budget)
+        if not share_cells and nonlocal_basis_ratio < 1:
+            raise ValueError(
+                f'nonlocal_basis_ratio={nonlocal_basis_ratio} is for cells of other layers; set it to 1 with '
+                'share_cells=False'
+            )
+        if self.cells_mixed * (1 if share_cells else mixtures) != warehouse.n:
+            raise ValueError(
+                f'share_cells=False needs a whole budget and a warehouse for each layer: {mixtures} mixtures at budget '
+                f'{warehouse.budget:g} cannot have the {warehouse.n} cells of {warehouse.name!r} to themselves'
+            )
+        if share_cells:
+            beta = start_matrix(assignment, warehouse.n, warehouse.budget, start)
+        else:
+            beta = torch.block_diag(*[start_matrix([0], self.cells_mixed, warehouse.budget, start)] * mixtures)
+        self.register_buffer('start', beta, persistent=False)
         self.attention = KWAttention(
             in_channels,
             mixtures,
-            warehouse.n,
+            self.cells_mixed,
             reduction,
             norm,
             nonlocal_basis_ratio,
@@ -117,13 +149,29 @@ class KWConvNd(nn.Module):
         return self.warehouses[self.warehouse_name]
 
     def start_assignment(self) -> list[int]:
-        """Cell of each mixture at temperature 1, -1 for the zero cell."""
+        """Cell of each mixture at temperature 1, -1 for the zero cell.
+
+        Raises:
+            ValueError: If the layer's mixtures do not start at single cells.
+        """
+        if self.start_strategy != 'one_to_one':
+            raise ValueError(f'start={self.start_strategy!r} assigns no single cell to a mixture')
         return [int(row.argmax()) if row.any() else -1 for row in self.start]
 
     def kernel(self, x: Tensor) -> Tensor:
         """Kernels ``(B, out_channels, in_channels / groups, *kernel_size)`` for an input."""
-        alpha = contrasting_attention(self.attention(x), self.warehouses.temperature, self.start)
-        return assemble_kernel(alpha, self.cells, self.kernel_shape)
+        return assemble_kernel(self._alpha(self.attention(x)), self.cells, self.kernel_shape)
+
+    def _alpha(self, logits: Tensor) -> Tensor:
+        temperature = self.warehouses.temperature if self.start_strategy != 'none' else 0.0
+        if self.share_cells:
+            return contrasting_attention(logits, temperature, self.start, self.attention_function)
+        # Each mixture has the same beta over its own cells, and weights of 0 for those of the others.
+        start = self.start[:1, : self.cells_mixed]
+        alpha = contrasting_attention(logits, temperature, start, self.attention_function)
+        mixtures = len(self.start)
+        own = torch.eye(mixtures, dtype=alpha.dtype, device=alpha.device)
+        return (alpha.unsqueeze(-2) * own.unsqueeze(-1)).flatten(-2)
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)

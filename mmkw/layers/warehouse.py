@@ -52,6 +52,7 @@ class Warehouse:
         cell_inplane_ratio: See :func:`mmkw.ops.cell_shape`. Default: 1.
         cell_outplane_ratio: Default: 1.
         spatial_partition: Default: True.
+        channel_partition: Default: True.
 
     Raises:
         ValueError: If the kernels cannot be cut as asked, or the name is taken or no attribute name.
@@ -66,11 +67,13 @@ class Warehouse:
         cell_inplane_ratio: float = 1.0,
         cell_outplane_ratio: float = 1.0,
         spatial_partition: bool = True,
+        channel_partition: bool = True,
     ) -> None:
         if not name or '.' in name or hasattr(store, name):
             raise ValueError(f'a warehouse cannot be named {name!r}; choose an unused name without a dot')
         try:
-            self.cell = cell_shape(kernels, cell_inplane_ratio, cell_outplane_ratio, spatial_partition)
+            cut = (cell_inplane_ratio, cell_outplane_ratio, spatial_partition, channel_partition)
+            self.cell = cell_shape(kernels, *cut)
             self.n = num_cells(budget, sum(num_mixtures(kernel, self.cell) for kernel in kernels))
         except ValueError as error:
             raise ValueError(f'warehouse {name!r}: {error}') from error

@@ -21,10 +21,43 @@ class KWBackboneMixin:
     ``frozen_stages`` also freezes a warehouse once every layer that mixes from it is frozen; a warehouse that a frozen
     stage shares with a later one stays trainable. ``with_cp`` works under DistributedDataParallel too and changes no
     result: batch statistics are counted once.
+
+    Every KW backbone takes the switches of the paper's ablations, which hold for all its warehouses; ``warehouse_cfg``
+    sets them for single ones.
+
+    Args:
+        attention: Attention function: ``'caf'``, or ``'softmax'`` or ``'sigmoid'`` as in earlier dynamic convolutions.
+        start: Start assignment: ``'one_to_one'``, ``'several_to_one'``, ``'all_to_one'`` or ``'none'``.
+        sharing: Who shares a warehouse: ``'stage'``, ``'shape'``, ``'layer'`` or ``'none'``.
+        spatial_partition, channel_partition: Whether kernels are cut into cells along these axes. Layers that differ
+            where they are not cut cannot share a warehouse: use ``sharing='shape'`` or ``'layer'`` with them.
+
+    All default to None, as the plan says, which for the published models is ``'caf'``, ``'one_to_one'``, ``'stage'``,
+    True and True. See :class:`mmkw.plans.WarehousePlan`.
     """
 
+    def __init__(
+        self,
+        *args: Any,
+        attention: Optional[str] = None,
+        start: Optional[str] = None,
+        sharing: Optional[str] = None,
+        spatial_partition: Optional[bool] = None,
+        channel_partition: Optional[bool] = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        switches = dict(
+            attention=attention,
+            start=start,
+            sharing=sharing,
+            spatial_partition=spatial_partition,
+            channel_partition=channel_partition,
+        )
+        self._switches = {name: value for name, value in switches.items() if value is not None}
+
     def _move_into_warehouses(self: nn.Module, plan: Plan, warehouse_cfg: WarehouseCfg = None) -> None:
-        convert(self, adjust(plan, warehouse_cfg))
+        convert(self, adjust(adjust(plan, {'*': self._switches}), warehouse_cfg))
         self._freeze_stages()
         for block in self.modules():
             # The blocks' own checkpoint call is the reentrant kind, under which DistributedDataParallel sees the

@@ -21,8 +21,8 @@ class KWConvNeXt(KWBackboneMixin, ConvNeXt):
         reduction: Hidden width of the attentions over their input width. Default: 1/16.
         init_cfg: Default: None, which starts every bias at 0 and leaves the rest as the layers start it.
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
-        **kwargs: Any other argument of mmpretrain's ConvNeXt but ``linear_pw_conv``: pointwise layers are 1x1
-            convolutions here, as published.
+        **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of mmpretrain's ConvNeXt but
+            ``linear_pw_conv``: pointwise layers are 1x1 convolutions here, as published.
     """
 
     def __init__(

@@ -20,7 +20,8 @@ class KWMobileNetV2(KWBackboneMixin, MobileNetV2):
         widen_factor: Width multiplier. Default: 1.
         reduction, share_pointwise: See :func:`mmkw.plans.mobilenet_v2_plan`. Default: None, as the budget selects.
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
-        **kwargs: Any other argument of mmpretrain's MobileNetV2. A detector's FPN takes ``out_indices=(1, 2, 4, 7)``.
+        **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of mmpretrain's
+            MobileNetV2. A detector's FPN takes ``out_indices=(1, 2, 4, 7)``.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class KWResNet(KWBackboneMixin, PlainResNet):
         cell_inplane_ratio, cell_outplane_ratio, nonlocal_basis_ratio: Default: None, as the budget selects.
         reduction: Hidden width of the attentions over their input width. Default: 1/16.
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
-        **kwargs: Any other argument of :class:`PlainResNet`.
+        **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of :class:`PlainResNet`.
 
     Frozen stages keep the warehouses that they share with a later stage trainable. The temperature is 0 until
     :func:`mmkw.set_temperature` sets it.

@@ -1,9 +1,12 @@
 """The arithmetic of KernelWarehouse on tensors and integers; imports torch and nothing else."""
 
+from .ablation import ATTENTION_FUNCTIONS, START_STRATEGIES, start_matrix
 from .functional import assemble_kernel, contrasting_attention, dynamic_conv
 from .partition import cell_shape, num_cells, num_mixtures, start_assignment
 
 __all__ = [
+    'ATTENTION_FUNCTIONS',
+    'START_STRATEGIES',
     'assemble_kernel',
     'cell_shape',
     'contrasting_attention',
@@ -11,4 +14,5 @@ __all__ = [
     'num_cells',
     'num_mixtures',
     'start_assignment',
+    'start_matrix',
 ]

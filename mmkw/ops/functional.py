@@ -7,22 +7,27 @@ from typing import Optional, Union
 import torch.nn.functional as F
 from torch import Tensor
 
+from .ablation import ATTENTION_FUNCTIONS
+
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
-def contrasting_attention(logits: Tensor, temperature: Union[Tensor, float], start: Tensor) -> Tensor:
-    """Contrasting-driven attention function, CAF (equation 3): signed weights of the mix.
+def contrasting_attention(
+    logits: Tensor, temperature: Union[Tensor, float], start: Tensor, function: str = 'caf'
+) -> Tensor:
+    """Attention weights of the mix (equation 3): ``(1 - tau) * f(z) + tau * beta``, without the zero cell's column.
 
     Args:
-        logits: ``(B, m, n + 1)``; the last column belongs to a zero cell that exists only here.
+        logits: z, ``(B, m, n + 1)``; the last column belongs to a zero cell that exists only here.
         temperature: tau in [0, 1], a number or a 0-dim tensor.
-        start: ``(m, n)``, one-hot rows (or all zero where a mixture starts at the zero cell), beta.
+        start: beta, ``(m, n)``, one-hot rows (or all zero where a mixture starts at the zero cell).
+        function: f. ``'caf'``, the contrasting-driven attention function ``z_j / (sum_p |z_p| + 1e-3)`` with its signed
+            weights, or of earlier dynamic convolutions ``'softmax'`` or ``'sigmoid'``. Default: ``'caf'``.
 
     Returns:
         alpha of shape ``(B, m, n)``.
     """
-    scale = logits.abs().sum(-1, keepdim=True) + 1e-3
-    return (1 - temperature) * (logits[..., :-1] / scale) + temperature * start
+    return (1 - temperature) * ATTENTION_FUNCTIONS[function](logits)[..., :-1] + temperature * start
 
 
 def assemble_kernel(alpha: Tensor, cells: Tensor, kernel: Sequence[int]) -> Tensor:

@@ -16,6 +16,7 @@ def cell_shape(
     cell_inplane_ratio: float = 1.0,
     cell_outplane_ratio: float = 1.0,
     spatial_partition: bool = True,
+    channel_partition: bool = True,
 ) -> tuple[int, ...]:
     """Shape of the cell that the given kernels share.
 
@@ -23,14 +24,17 @@ def cell_shape(
         kernels: Weight shapes ``(O, I / groups, *window)`` of all layers that share the warehouse.
         cell_inplane_ratio: Cell width over the greatest common divisor of the input widths, in (0, 1].
         cell_outplane_ratio: The same for the output widths.
-        spatial_partition: If true a cell is 1 in every spatial axis, else it spans the whole window.
+        spatial_partition: If true a cell is 1 in every spatial axis, else it spans the whole window, which must be the
+            same for all kernels. Default: True.
+        channel_partition: If false a cell spans all channels of the kernels, which must be the same for all, and the
+            ratios must be 1. Default: True.
 
     Returns:
         ``(co, ci, *cell_window)``.
 
     Raises:
         ValueError: If there is no kernel, a ratio lies outside (0, 1], the kernels have a different number of
-            spatial axes or (without spatial partition) different windows, or do not divide into the cell.
+            spatial axes, or differ in what is not partitioned, or do not divide into the cell.
     """
     if not kernels:
         raise ValueError('a warehouse needs at least one layer, got none')
@@ -43,7 +47,18 @@ def cell_shape(
     if not spatial_partition and len(windows) > 1:
         raise ValueError(
             f'layers with different windows {sorted(windows)} cannot share a warehouse without spatial partition; '
-            'set spatial_partition=True or give each window its own warehouse'
+            "set spatial_partition=True or give each window its own warehouse (sharing='shape' does)"
+        )
+    channels = sorted({tuple(kernel[:2]) for kernel in kernels})
+    if not channel_partition and len(channels) > 1:
+        raise ValueError(
+            f'layers with different channels {channels} cannot share a warehouse without channel partition; '
+            "set channel_partition=True or give each shape its own warehouse (sharing='shape' does)"
+        )
+    if not channel_partition and (cell_inplane_ratio, cell_outplane_ratio) != (1, 1):
+        raise ValueError(
+            f'cell ratios {cell_inplane_ratio} and {cell_outplane_ratio} partition the channels; '
+            'with channel_partition=False set both to 1'
         )
     outplane = max(int(math.gcd(*(kernel[0] for kernel in kernels)) * cell_outplane_ratio), 1)
     inplane = max(int(math.gcd(*(kernel[1] for kernel in kernels)) * cell_inplane_ratio), 1)

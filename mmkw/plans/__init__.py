@@ -5,6 +5,7 @@ from .convnext import convnext_plan
 from .mobilenet_v2 import mobilenet_v2_plan
 from .plan import Plan, WarehousePlan, adjust, parse_budget
 from .resnet import resnet_plan
+from .sharing import split_by_sharing
 
 __all__ = [
     'Plan',
@@ -15,4 +16,5 @@ __all__ = [
     'mobilenet_v2_plan',
     'parse_budget',
     'resnet_plan',
+    'split_by_sharing',
 ]

@@ -8,6 +8,7 @@ from torch import nn
 from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWConvNd, KWLinear, Warehouse, Warehouses
 
 from .plan import WarehousePlan
+from .sharing import kernel_shape, split_by_sharing
 
 _KW_CONV = {nn.Conv1d: KWConv1d, nn.Conv2d: KWConv2d, nn.Conv3d: KWConv3d}
 
@@ -16,7 +17,8 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
     """Replace, in place, the layers that a plan names by KernelWarehouse layers.
 
     Each keeps its name and its bias; the warehouses sit at ``model.warehouses``, one parameter under each name of the
-    plan, in order of first use. Cells and attentions are freshly initialised, the temperature is 0.
+    plan (or of what it is split into, see :func:`split_by_sharing`), in order of first use. Cells and attentions are
+    freshly initialised, the temperature is 0.
 
     Args:
         model: Any network.
@@ -31,16 +33,26 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
     """
     if hasattr(model, 'warehouses'):
         raise ValueError(f'{type(model).__name__} already has an attribute `warehouses`; convert a plain network, once')
-    group_of = _group_of_layers(model, plan)
+    _check_layers(model, plan)
+    plan = split_by_sharing(plan, model)
+    group_of = {name: group for group, spec in plan.items() for name in spec.layers}
     plain = {name: module for name, module in model.named_modules() if name in group_of}
 
     store = Warehouses()
     warehouses: dict[str, Warehouse] = {}
     for group in dict.fromkeys(group_of[name] for name in plain):
         spec = plan[group]
-        kernels = [_kernel_shape(plain[name]) for name in spec.layers]
-        cut = (spec.budget, spec.cell_inplane_ratio, spec.cell_outplane_ratio, spec.spatial_partition)
-        warehouses[group] = Warehouse(store, group, kernels, *cut)
+        kernels = [kernel_shape(plain[name]) for name in spec.layers]
+        warehouses[group] = Warehouse(
+            store,
+            group,
+            kernels,
+            spec.budget,
+            spec.cell_inplane_ratio,
+            spec.cell_outplane_ratio,
+            spec.spatial_partition,
+            spec.channel_partition,
+        )
     converted = {
         name: _kw_layer(name, module, warehouses[group_of[name]], plan[group_of[name]])
         for name, module in plain.items()
@@ -56,7 +68,7 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
     return model
 
 
-def _group_of_layers(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> dict[str, str]:
+def _check_layers(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> None:
     modules = dict(model.named_modules())
     group_of: dict[str, str] = {}
     for group, spec in plan.items():
@@ -77,12 +89,6 @@ def _group_of_layers(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> dic
             group_of[name] = group
     if not group_of:
         raise ValueError('the plan names no layer')
-    return group_of
-
-
-def _kernel_shape(layer: nn.Module) -> tuple[int, ...]:
-    shape = tuple(layer.weight.shape)
-    return (*shape, 1) if isinstance(layer, nn.Linear) else shape
 
 
 def _kw_layer(name: str, layer: nn.Module, warehouse: Warehouse, spec: WarehousePlan) -> KWConvNd:
@@ -92,6 +98,9 @@ def _kw_layer(name: str, layer: nn.Module, warehouse: Warehouse, spec: Warehouse
         reduction=spec.reduction,
         norm=spec.norm,
         nonlocal_basis_ratio=spec.nonlocal_basis_ratio,
+        attention=spec.attention,
+        start=spec.start,
+        share_cells=spec.sharing != 'none',
     )
     if isinstance(layer, nn.Linear):
         kw_layer = KWLinear(layer.in_features, layer.out_features, **settings)

@@ -16,8 +16,12 @@ class WarehousePlan:
     Args:
         layers: Names of the layers, as in ``named_modules()``.
         budget: Convolutional parameter budget b.
-        cell_inplane_ratio, cell_outplane_ratio, spatial_partition: See :func:`mmkw.ops.cell_shape`.
+        cell_inplane_ratio, cell_outplane_ratio, spatial_partition, channel_partition: See :func:`mmkw.ops.cell_shape`.
         reduction, norm, nonlocal_basis_ratio: See :class:`mmkw.layers.KWAttention`.
+        attention, start: See :class:`mmkw.layers.KWConvNd`.
+        sharing: Who shares cells: the layers of the ``'stage'``, which are all that are listed; only those among them
+            whose kernels have the same ``'shape'``; only the mixtures of one ``'layer'``; or ``'none'``, where each
+            mixture has ``budget`` cells of its own. See :func:`mmkw.plans.split_by_sharing`. Default: ``'stage'``.
     """
 
     layers: Sequence[str]
@@ -25,9 +29,13 @@ class WarehousePlan:
     cell_inplane_ratio: float = 1.0
     cell_outplane_ratio: float = 1.0
     spatial_partition: bool = True
+    channel_partition: bool = True
     reduction: float = 1 / 16
     norm: str = 'BN'
     nonlocal_basis_ratio: float = 1.0
+    attention: str = 'caf'
+    start: str = 'one_to_one'
+    sharing: str = 'stage'
 
 
 Plan = dict[str, WarehousePlan]

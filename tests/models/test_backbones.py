@@ -14,6 +14,7 @@ from mmkw.layers import KWConvNd
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet, PlainResNet
 
 SMALL = dict(base_channels=8, stem_channels=8)
+TINY = dict(depths=[1, 1, 1, 1], channels=[8, 16, 24, 32])
 
 
 def small_resnet(depth=18, **kwargs):
@@ -174,3 +175,67 @@ def test_budgets_that_were_not_published(build):
     assert sum(p.numel() for p in build(budget='2x').parameters()) > sum(
         p.numel() for p in build(budget=1).parameters()
     )
+
+
+SWITCHES = {
+    'softmax': dict(attention='softmax'),
+    'sigmoid': dict(attention='sigmoid'),
+    'several cells a mixture': dict(start='several_to_one'),
+    'all cells a mixture': dict(start='all_to_one'),
+    'no start': dict(start='none'),
+    'a warehouse a layer': dict(sharing='layer'),
+    'no sharing': dict(sharing='none'),
+    'no spatial partition': dict(spatial_partition=False, sharing='shape'),
+    'no channel partition': dict(channel_partition=False, sharing='shape'),
+    'ordinary dynamic convolution': dict(
+        attention='softmax', sharing='layer', spatial_partition=False, channel_partition=False
+    ),
+}
+
+
+def untrained(backbone):
+    """Parameters without a finite gradient after a training pass between start and attention."""
+    mmkw.set_temperature(backbone.train(), 0.5)
+    backbone(images(size=32))[-1].square().mean().backward()
+    return [name for name, p in backbone.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+
+
+@pytest.mark.parametrize('switches', SWITCHES.values(), ids=SWITCHES)
+def test_ablations_train(switches):
+    assert untrained(small_resnet(budget='2x', **switches)) == []
+
+
+@pytest.mark.parametrize(
+    'build', [lambda **kwargs: KWMobileNetV2(widen_factor=0.25, **kwargs), lambda **kwargs: KWConvNeXt(TINY, **kwargs)]
+)
+def test_every_backbone_can_be_ordinary_dynamic_convolution(build):
+    backbone = build(budget='2x', **SWITCHES['ordinary dynamic convolution'])
+    assert {len(cells) for cells in backbone.warehouses.parameters()} == {2}
+    assert untrained(backbone) == []
+
+
+@pytest.mark.parametrize(
+    'switch, value, of_layer',
+    [
+        ('attention', 'softmax', lambda layer: layer.attention_function),
+        ('start', 'all_to_one', lambda layer: layer.start_strategy),
+        ('sharing', 'none', lambda layer: 'none' if not layer.share_cells else 'shared'),
+    ],
+)
+def test_a_switch_holds_for_all_warehouses_and_by_hand_for_one(switch, value, of_layer):
+    def values(**kwargs):
+        backbone = small_resnet(**kwargs)
+        return {of_layer(layer) for layer in backbone.modules() if isinstance(layer, KWConvNd)}
+
+    assert values(**{switch: value}) == {value}
+    assert value in values(warehouse_cfg={'stage1': {switch: value}}) != {value}
+
+
+def test_partition_switches_reach_every_warehouse():
+    backbone = small_resnet(spatial_partition=False, channel_partition=False, sharing='layer')
+    assert {len(cells) for cells in backbone.warehouses.parameters()} == {1}
+
+
+def test_partition_off_needs_layers_of_one_shape():
+    with pytest.raises(ValueError, match="'stage0': layers with different windows .*sharing='shape'"):
+        small_resnet(spatial_partition=False)
