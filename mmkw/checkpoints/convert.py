@@ -1,8 +1,5 @@
 """Published checkpoints to files, for any config: what ``tools/convert_checkpoint.py`` does."""
 
-import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Union
 
@@ -13,6 +10,7 @@ from torch import nn
 
 from mmkw.version import __version__
 
+from .files import write_whole
 from .published import published_to_mmkw, read_published
 
 
@@ -44,22 +42,8 @@ def convert_published(
     state = read_published(source, ema)
     model = _build(config)
     converted = published_to_mmkw(state, getattr(model, 'backbone', model), getattr(model, 'head', None))
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     meta = dict(mmkw_version=__version__, source=Path(source).name, config=Path(config).name, ema=ema)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f'.{target.name}-', delete=False) as file:
-        try:
-            torch.save(dict(meta=meta, state_dict=converted), file)
-            file.close()
-            if publish:
-                digest = hashlib.sha256(Path(file.name).read_bytes()).hexdigest()[:8]
-                target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, target)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    return target
+    return write_whole(target, lambda path: torch.save(dict(meta=meta, state_dict=converted), path), publish)
 
 
 def _build(config: Union[str, Path]) -> nn.Module:

@@ -1,8 +1,6 @@
 """Published KernelWarehouse checkpoints, read safely and renamed to mmkw's names."""
 
 import argparse
-import pickle
-import zipfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from mmkw.layers import KWConvNd
 
+from .files import read_checkpoint
 from .names import FAMILIES
 
 _WAREHOUSE = 'warehouse_manager.weights.'
@@ -34,19 +33,10 @@ def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tenso
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, refused for what it would execute, or no such checkpoint.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist; download it from the published model table')
-    try:
-        # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
-        allow = getattr(torch.serialization, 'safe_globals', nullcontext)
-        with allow([argparse.Namespace]):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f'checkpoint {path} cannot be read: it is damaged (download it again) or holds code that is not executed '
-            f'for safety ({reason})'
-        ) from error
+    # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
+    allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+    hint = 'download it from the published model table'
+    checkpoint = read_checkpoint(path, hint, allow([argparse.Namespace]))
     state = None
     if isinstance(checkpoint, dict):
         if ema and 'model_ema' not in checkpoint:
