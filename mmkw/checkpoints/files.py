@@ -90,7 +90,9 @@ def build_model(config: Config, part: Optional[str] = None) -> nn.Module:
         if isinstance(entry, dict):
             entry.pop('init_cfg', None)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
-        return MODELS.build(cfg).eval()
+        model = MODELS.build(cfg)
+    model.eval()  # mmpretrain's backbones return nothing
+    return model
 
 
 def load_into(model: nn.Module, path: PathLike, part: Optional[str] = None) -> None:

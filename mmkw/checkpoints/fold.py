@@ -89,7 +89,9 @@ def mean_attention(model: nn.Module, batches: Iterable[Any], forward: Optional[C
             hook.remove()
     unreached = [name for name, count in counts.items() if not count]
     if unreached:
-        raise ValueError(f'no data reached {unreached[0]!r} and {len(unreached) - 1} other KW layers; give some batches')
+        raise ValueError(
+            f'no data reached {unreached[0]!r} and {len(unreached) - 1} other KW layers; give some batches'
+        )
     return {name: sums[name] / counts[name] for name in layers}
 
 
