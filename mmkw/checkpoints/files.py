@@ -5,7 +5,7 @@ import os
 import pickle
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -13,7 +13,7 @@ from typing import Any, Optional, Union
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
+from torch import Tensor, nn
 
 PathLike = Union[str, Path]
 
@@ -107,14 +107,29 @@ def load_into(model: nn.Module, path: PathLike, part: Optional[str] = None) -> N
         FileNotFoundError, ValueError: If the file cannot be read or is not for this model.
     """
     state = read_checkpoint(path, 'name a checkpoint that tools/train.py or tools/convert_checkpoint.py wrote')
-    state = state.get('state_dict', state) if isinstance(state, dict) else {}
+    state = state.get('state_dict', state) if isinstance(state, Mapping) else {}
     if part is not None:
         state = {key[len(part) + 1 :]: value for key, value in state.items() if key.startswith(f'{part}.')}
-    try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # shapes
-        raise ValueError(f'checkpoint {path} does not fit the config:\n{error}') from error
-    problems = {'missing': missing, 'unexpected': unexpected}
-    lines = [f'{len(keys)} {kind}: {", ".join(keys[:3])}' for kind, keys in problems.items() if keys]
+    expected = {k: v for k, v in model.state_dict().items() if k in state or not k.endswith('warehouses.temperature')}
+    check_keys(state, expected, f'checkpoint {path} does not fit the config')
+    model.load_state_dict(state)
+
+
+def check_keys(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], message: str) -> None:
+    """Compare a state dict with a model's, key by key and shape by shape.
+
+    Raises:
+        ValueError: If they differ: the message, and a line each on what is missing, unexpected and of another shape.
+    """
+    problems = {
+        'missing': [key for key in expected if key not in found],
+        'unexpected': [key for key in found if key not in expected],
+        'of another shape': [k for k, v in expected.items() if k in found and found[k].shape != v.shape],
+    }
+    lines = [
+        f'  {len(keys)} {kind}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
+        for kind, keys in problems.items()
+        if keys
+    ]
     if lines:
-        raise ValueError(f'checkpoint {path} does not fit the config, keys {"; ".join(lines)}')
+        raise ValueError('\n'.join([f'{message}:', *lines]))

@@ -13,7 +13,7 @@ from mmkw.layers import KWConvNd, KWLinear, Warehouses
 from mmkw.ops import assemble_kernel
 from mmkw.version import __version__
 
-from .files import PathLike, build_model, write_whole
+from .files import PathLike, build_model, check_keys, write_whole
 
 _PLAIN = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -139,15 +139,10 @@ def write_folded(plain: nn.Module, target: PathLike, plain_config: Optional[Path
     state = plain.state_dict()
     if plain_config is not None:
         expected = build_model(Config.fromfile(plain_config)).state_dict()
-        odd = sorted(set(expected) ^ set(state))
-        if odd:
-            kind = 'has no' if odd[0] in expected else 'alone has'
-            raise ValueError(f'{plain_config} is for another model: the folded one {kind} {odd[0]} ({len(odd)} keys)')
         for key, value in expected.items():
-            if state[key].squeeze().shape != value.squeeze().shape:
-                shapes = f'{tuple(value.shape)}, the folded model {tuple(state[key].shape)}'
-                raise ValueError(f'{plain_config} is for another model: {key} has shape {shapes}')
-            state[key] = state[key].reshape(value.shape)
+            if key in state and state[key].squeeze().shape == value.squeeze().shape:
+                state[key] = state[key].reshape(value.shape)
+        check_keys(state, expected, f'the folded model is none of {plain_config}')
     content = dict(meta=dict(mmkw_version=__version__, **meta), state_dict=state)
     return write_whole(target, lambda path: torch.save(content, path))
 

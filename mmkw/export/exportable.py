@@ -12,6 +12,19 @@ from mmkw.ops import assemble_kernel
 Pair = tuple[int, int]
 
 
+def check_exportable(model: nn.Module) -> None:
+    """Check that every KernelWarehouse layer has a form for ONNX.
+
+    Raises:
+        ValueError: If one is a 3-d convolution.
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, KWConvNd) and layer.dims > 2:
+            raise ValueError(
+                f'{name!r} is a {type(layer).__name__}: only 1-d and 2-d convolutions have a form for ONNX'
+            )
+
+
 @contextmanager
 def exportable(model: nn.Module, dynamic_batch: bool) -> Iterator[None]:
     """Let the KernelWarehouse layers of a network compute in operations that ONNX has; for inference.
@@ -25,11 +38,9 @@ def exportable(model: nn.Module, dynamic_batch: bool) -> Iterator[None]:
         dynamic_batch: Whether the batch size is to stay open.
 
     Raises:
-        ValueError: If the network has a 3-d KernelWarehouse convolution.
+        ValueError: See :func:`check_exportable`.
     """
-    for name, layer in model.named_modules():
-        if isinstance(layer, KWConvNd) and layer.dims > 2:
-            raise ValueError(f'{name!r} is a {type(layer).__name__}: only 1-d and 2-d convolutions have a form for ONNX')
+    check_exportable(model)
     form = _by_matmul if dynamic_batch else _by_groups
 
     def forward(layer: KWConvNd, x: Tensor) -> Tensor:
@@ -67,12 +78,9 @@ def _by_groups(x: Tensor, kernel: Tensor, stride: Pair, dilation: Pair, groups: 
 def _by_matmul(x: Tensor, kernel: Tensor, stride: Pair, dilation: Pair, groups: int) -> Tensor:
     out_channels, window = kernel.shape[1], kernel.shape[3:]
     sizes = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], window, stride, dilation)]
-    if tuple(window) == (1, 1):
-        patches = x[:, :, :: stride[0], :: stride[1]]
-    else:
-        patches = F.unfold(x, window, dilation, 0, stride)
+    is_pointwise = tuple(window) == (1, 1)
+    patches = x[:, :, :: stride[0], :: stride[1]] if is_pointwise else F.unfold(x, window, dilation, 0, stride)
     in_group = kernel.shape[2] * window.numel()
-    out = kernel.reshape(-1, groups, out_channels // groups, in_group) @ patches.reshape(
-        -1, groups, in_group, sizes[0] * sizes[1]
-    )
+    kernel = kernel.reshape(-1, groups, out_channels // groups, in_group)
+    out = kernel @ patches.reshape(-1, groups, in_group, sizes[0] * sizes[1])
     return out.reshape(-1, out_channels, *sizes)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmkw.checkpoints.files import PathLike, build_model, load_into, write_whole
 
-from .exportable import exportable
+from .exportable import check_exportable, exportable
 
 _BATCHES = (1, 2, 5)
 
@@ -71,6 +71,7 @@ def export_onnx(
     _require('onnx'), _require('onnxscript')
     if batch is not None and batch < 1:
         raise ValueError(f'batch must be at least 1, or None for a dynamic one, got {batch}')
+    check_exportable(network)
     network.eval()
     inputs = [torch.randn(size, in_channels, *shape) for size in (_BATCHES if batch is None else (batch,))]
     with torch.no_grad():

@@ -53,8 +53,9 @@ def test_linear(dynamic):
 
 
 def test_a_3d_convolution_is_refused_by_name():
-    with pytest.raises(ValueError, match="'1' is a KWConv3d: only 1-d and 2-d"), exportable(
-        nn.Sequential(nn.ReLU(), KWConv3d(4, 4, 3)), True
+    with (
+        pytest.raises(ValueError, match="'1' is a KWConv3d: only 1-d and 2-d"),
+        exportable(nn.Sequential(nn.ReLU(), KWConv3d(4, 4, 3)), True),
     ):
         pass
 
