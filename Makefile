@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv/bin/python
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo demo-classify test lint clean
 
 help:
 	@echo "make demo    train and evaluate a small KernelWarehouse Mask R-CNN (options: DEMO_ARGS=...)"
+	@echo "make demo-classify    train KW-ResNet18 and the plain one on real handwritten digits (options: DEMO_ARGS=...)"
 	@echo "make test    make lint, then all tests"
 	@echo "make lint    ruff check, and whether ruff format has been run"
 	@echo "make setup   build .venv only (minutes the first time)"
@@ -16,6 +17,9 @@ setup:
 
 demo: setup
 	$(VENV) tools/demo.py $(DEMO_ARGS)
+
+demo-classify: setup
+	$(VENV) tools/demo_classify.py $(DEMO_ARGS)
 
 test: lint
 	$(VENV) -m pytest tests --durations=15

@@ -40,9 +40,7 @@ def main() -> None:
 
     print(f'2/3 training and evaluation, about 7 minutes on two CPU cores; logs in {args.work_dir}', flush=True)
     predictions = args.work_dir / 'predictions'
-    code = train(args, predictions)
-    if code:
-        sys.exit(f'training ended with exit status {code}; the reason is above')
+    train(CONFIG, args.work_dir, options_for(args, predictions))
 
     print('3/3 figures', flush=True)
     scalars = figures.read_scalars(max(args.work_dir.glob('*/vis_data/scalars.json')))
@@ -59,10 +57,10 @@ def main() -> None:
     print(f'\n{(time.monotonic() - start) / 60:.1f} minutes in all')
 
 
-def train(args: argparse.Namespace, predictions: Path) -> int:
-    """Run tools/train.py on the demo's config; its last validation writes the predictions. Returns its exit status."""
+def options_for(args: argparse.Namespace, predictions: Path) -> list[str]:
+    """Settings of the demo's config; its last validation writes the predictions."""
     annotations = args.data / 'annotations' / 'instances_val.json'
-    options = [
+    return [
         f'randomness.seed={args.seed}',
         f'train_dataloader.dataset.data_root={args.data}',
         f'val_dataloader.dataset.data_root={args.data}',
@@ -70,7 +68,11 @@ def train(args: argparse.Namespace, predictions: Path) -> int:
         f'val_evaluator.outfile_prefix={predictions}',
         *args.cfg_options,
     ]
-    command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIG, '--work-dir', args.work_dir, '--cfg-options']
+
+
+def train(config: Path, work_dir: Path, options: list[str]) -> None:
+    """Run tools/train.py; if it fails, end the program."""
+    command = [sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', work_dir, '--cfg-options']
     # glibc gives large blocks back to the system after every layer and asks for them again: a third of the time.
     threshold = str(2**30)
     environment = dict(
@@ -79,7 +81,9 @@ def train(args: argparse.Namespace, predictions: Path) -> int:
         MALLOC_TRIM_THRESHOLD_=threshold,
         MALLOC_TOP_PAD_=str(2**28),
     )
-    return subprocess.run([*command, *options], env=environment, check=False).returncode
+    code = subprocess.run([*command, *options], env=environment, check=False).returncode
+    if code:
+        sys.exit(f'training ended with exit status {code}; the reason is above')
 
 
 if __name__ == '__main__':

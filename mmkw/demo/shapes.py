@@ -2,13 +2,14 @@
 
 import json
 import math
-import tempfile
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
+
+from .folder import write_once
 
 CLASSES = ('disk', 'square', 'triangle', 'star', 'ring')
 SPLITS = ('train', 'val')
@@ -50,8 +51,8 @@ def generate(out_dir: Union[str, Path], seed: int = 0, train: int = 240, val: in
     for name, value, least in (('seed', seed, 0), ('train', train, 2), ('val', val, 2), ('size', size, 64)):
         if value < least:
             raise ValueError(f'{name} must be at least {least}, got {value}')
-    out = Path(out_dir).resolve()
     info = dict(
+        name='shapes',
         description='Shapes over textures, drawn by KernelWarehouse for OpenMMLab',
         generator=_GENERATOR,
         version=_VERSION,
@@ -60,22 +61,12 @@ def generate(out_dir: Union[str, Path], seed: int = 0, train: int = 240, val: in
         val=val,
         size=size,
     )
-    present = _info_of(out)
-    if present == info:
-        return False
-    if present is None and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(
-            f'{out} holds files that are no shapes data set; choose another folder, or remove it first'
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{out.name}-', dir=out.parent) as folder:
-        new = Path(folder) / 'new'
+
+    def write(folder: Path) -> None:
         for number, (split, count) in enumerate(zip(SPLITS, (train, val))):
-            _write_split(new, split, info, [[seed, number, index] for index in range(count)])
-        if out.exists():
-            out.rename(Path(folder) / 'old')
-        new.rename(out)
-    return True
+            _write_split(folder, split, info, [[seed, number, index] for index in range(count)])
+
+    return write_once(out_dir, info, _info_of, write)
 
 
 def draw(seed: Any, size: int, index: int = 0) -> tuple[np.ndarray, list[dict[str, Any]]]:

@@ -1,6 +1,7 @@
 """The arithmetic of KernelWarehouse on tensors and integers; imports torch and nothing else."""
 
 from .ablation import ATTENTION_FUNCTIONS, START_STRATEGIES, start_matrix
+from .cut import cut_kernel
 from .functional import assemble_kernel, contrasting_attention, dynamic_conv
 from .partition import cell_shape, num_cells, num_mixtures, start_assignment
 
@@ -10,6 +11,7 @@ __all__ = [
     'assemble_kernel',
     'cell_shape',
     'contrasting_attention',
+    'cut_kernel',
     'dynamic_conv',
     'num_cells',
     'num_mixtures',
