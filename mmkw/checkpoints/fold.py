@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from mmkw.layers import KWConvNd, KWLinear, Warehouses
 from mmkw.ops import assemble_kernel
+from mmkw.plans import plain_class
 from mmkw.version import __version__
 
 from .files import PathLike, build_model, check_keys, write_whole
-
-_PLAIN = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 def fold(model: nn.Module, attention: Optional[Mapping[str, Tensor]] = None) -> nn.Module:
@@ -168,23 +167,17 @@ def _start_attention(name: str, layer: KWConvNd) -> Tensor:
 
 
 def _plain_layer(layer: KWConvNd, kernel: Tensor) -> nn.Module:
-    has_bias = layer.bias is not None
+    kind, has_bias = plain_class(layer), layer.bias is not None
     with torch.device('meta'):
         if isinstance(layer, KWLinear):
-            plain = nn.Linear(layer.in_features, layer.out_features, has_bias)
+            plain = kind(layer.in_features, layer.out_features, has_bias)
             kernel = kernel.squeeze(-1)
         else:
-            plain = _PLAIN[layer.dims](
-                layer.in_channels,
-                layer.out_channels,
-                layer.kernel_size,
-                layer.stride,
-                layer.padding,
-                layer.dilation,
-                layer.groups,
-                has_bias,
-                layer.padding_mode,
-            )
+            own = dict(dilation=layer.dilation, groups=layer.groups, bias=has_bias)
+            if layer.padding_mode != 'zeros':  # subclasses of torch's convolutions may not take it
+                own['padding_mode'] = layer.padding_mode
+            sizes = (layer.kernel_size, layer.stride, layer.padding)
+            plain = kind(layer.in_channels, layer.out_channels, *sizes, **own)
     plain.weight = nn.Parameter(kernel.clone())
     plain.bias = layer.bias
     return plain.train(layer.training)
