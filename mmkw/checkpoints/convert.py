@@ -1,8 +1,5 @@
 """Checkpoints to files, for any config: what ``tools/convert_checkpoint.py`` and ``tools/warm_start.py`` do."""
 
-import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Union
 
@@ -13,6 +10,7 @@ from torch import nn
 
 from mmkw.version import __version__
 
+from .files import write_whole
 from .plain import read_plain, warm_start_from_plain
 from .published import published_to_mmkw, read_published
 
@@ -46,7 +44,7 @@ def convert_published(
     model = _build(config)
     converted = published_to_mmkw(state, getattr(model, 'backbone', model), getattr(model, 'head', None))
     meta = dict(mmkw_version=__version__, source=Path(source).name, config=Path(config).name, ema=ema)
-    return _save(Path(target), dict(meta=meta, state_dict=converted), publish)
+    return write_whole(target, lambda path: torch.save(dict(meta=meta, state_dict=converted), path), publish)
 
 
 def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path], seed: int = 0) -> Path:
@@ -66,7 +64,7 @@ def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path
         The file written.
 
     Raises:
-        FileNotFoundError, ValueError: If the source cannot be read, or is not for the config's backbone.
+        FileNotFoundError, ValueError: If the source cannot be read, or is not for the config's model.
     """
     state = read_plain(source)
     with torch.random.fork_rng(devices=[]):
@@ -76,25 +74,7 @@ def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path
         model = nn.ModuleDict({'backbone': model})
     warm_start_from_plain(model, state, source)
     meta = dict(mmkw_version=__version__, source=Path(source).name, config=Path(config).name, seed=seed)
-    return _save(Path(target), dict(meta=meta, state_dict=model.state_dict()))
-
-
-def _save(target: Path, checkpoint: dict, publish: bool = False) -> Path:
-    """Write a checkpoint, whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f'.{target.name}-', delete=False) as file:
-        try:
-            torch.save(checkpoint, file)
-            file.close()
-            if publish:
-                digest = hashlib.sha256(Path(file.name).read_bytes()).hexdigest()[:8]
-                target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, target)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    return target
+    return write_whole(target, lambda path: torch.save(dict(meta=meta, state_dict=model.state_dict()), path))
 
 
 def _build(config: Union[str, Path]) -> nn.Module:

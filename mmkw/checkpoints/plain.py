@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from mmkw.layers import set_temperature
 
+from .files import fetch_checkpoint, read_checkpoint
 from .names import ConvNeXtNames, MobileNetV2Names, ResNetNames
-from .read import read_address, read_file
 from .warm import fit_plain, warm_start
 
 _TORCHVISION_CONVNEXT = {'0': 'depthwise_conv', '2': 'norm', '3': 'pointwise_conv1', '5': 'pointwise_conv2'}
@@ -30,9 +30,9 @@ def read_plain(checkpoint: str) -> dict[str, Tensor]:
         ValueError: If it cannot be fetched, is damaged, refused for what it would execute, or no such checkpoint.
     """
     if '://' in checkpoint:
-        found = read_address(checkpoint)
+        found = fetch_checkpoint(checkpoint)
     else:
-        found = read_file(checkpoint, 'give the path of a plain checkpoint, or torchvision://NAME to fetch one')
+        found = read_checkpoint(checkpoint, 'give the path of a plain checkpoint, or torchvision://NAME to fetch one')
     state = found.get('state_dict', found.get('model', found)) if isinstance(found, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f'checkpoint {checkpoint} has no state dict, nor one under `state_dict` or `model`')

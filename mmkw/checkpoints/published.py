@@ -1,6 +1,8 @@
 """Published KernelWarehouse checkpoints, read safely and renamed to mmkw's names."""
 
+import argparse
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Optional, Union
 
@@ -9,9 +11,8 @@ from torch import Tensor, nn
 
 from mmkw.layers import KWConvNd
 
-from .mismatch import raise_on_misfits
+from .files import check_keys, read_checkpoint
 from .names import FAMILIES
-from .read import read_file
 
 _WAREHOUSE = 'warehouse_manager.weights.'
 _KW_CLASSIFIER = 'classifier.1.conv.'
@@ -32,7 +33,10 @@ def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tenso
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, refused for what it would execute, or no such checkpoint.
     """
-    checkpoint = read_file(path, 'download it from the published model table')
+    # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
+    allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+    hint = 'download it from the published model table'
+    checkpoint = read_checkpoint(path, hint, allow([argparse.Namespace]))
     state = None
     if isinstance(checkpoint, dict):
         if ema and 'model_ema' not in checkpoint:
@@ -87,7 +91,12 @@ def published_to_mmkw(
     expected = {f'{part}.{key}': v for part, module in parts.items() for key, v in module.state_dict().items()}
     expected = {key: value for key, value in expected.items() if not key.endswith('warehouses.temperature')}
     _fit(renamed, expected)
-    _check_keys({k: v for k, v in renamed.items() if k.split('.')[0] in parts}, expected)
+    optional = tuple(f'backbone.norm{stage}.' for stage in range(4))  # of ConvNeXt's feature maps, in detectors
+    check_keys(
+        {key: value for key, value in renamed.items() if key.split('.')[0] in parts},
+        {key: value for key, value in expected.items() if key in renamed or not key.startswith(optional)},
+        'keys of the checkpoint do not fit the model',
+    )
     return renamed
 
 
@@ -136,13 +145,3 @@ def _fit(renamed: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:
         flat_bias = key.endswith('.basis_bias') and found.numel() == value.numel()
         if flat_bias or found.squeeze().shape == value.squeeze().shape:
             renamed[key] = found.reshape(value.shape)
-
-
-def _check_keys(renamed: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    optional = tuple(f'backbone.norm{stage}.' for stage in range(4))  # of ConvNeXt's feature maps, in detectors
-    problems = {
-        'missing': [key for key in expected if key not in renamed and not key.startswith(optional)],
-        'unexpected': [key for key in renamed if key not in expected],
-        'of another shape': [k for k, v in expected.items() if k in renamed and renamed[k].shape != v.shape],
-    }
-    raise_on_misfits('keys of the checkpoint do not fit the model:', problems)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmkw.layers import KWAttention, KWConvNd, Warehouses
 from mmkw.ops import cut_kernel
 
-from .mismatch import raise_on_misfits
+from .files import check_keys
 
 
 def warm_start(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, float]:
@@ -68,20 +68,16 @@ def fit_plain(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, KWConvNd)}
     if not layers:
         raise ValueError(f'{type(model).__name__} has no KernelWarehouse layer to start warm')
-    shapes = {key: tuple(value.shape) for key, value in _plain_values(model).items()}
-    shapes.update((f'{name}.weight', layer.kernel_shape) for name, layer in layers.items())
-    problems: dict[str, list[str]] = {'missing': [], 'of another shape': []}
-    fitted: dict[str, Tensor] = {}
-    for key, shape in shapes.items():
-        value = state.get(key)
-        if value is not None and _without_ones(value.shape) == _without_ones(shape):
-            fitted[key] = value.reshape(shape)
-        elif value is not None:
-            problems['of another shape'].append(f'{key} {tuple(value.shape)}, not {shape}')
-        elif not key.endswith('num_batches_tracked'):
-            problems['missing'].append(key)
-    problems['unexpected'] = [key for key in state if key not in shapes]
-    raise_on_misfits('keys of the plain checkpoint do not fit the model:', problems)
+    expected = _plain_values(model)
+    expected.update(
+        (f'{name}.weight', torch.empty(layer.kernel_shape, device='meta')) for name, layer in layers.items()
+    )
+    expected = {key: v for key, v in expected.items() if key in state or not key.endswith('num_batches_tracked')}
+    fitted = dict(state)
+    for key, value in expected.items():
+        if key in state and _without_ones(state[key].shape) == _without_ones(value.shape):
+            fitted[key] = state[key].reshape(value.shape)
+    check_keys(fitted, expected, 'keys of the plain checkpoint do not fit the model')
     return fitted
 
 

@@ -1,7 +1,7 @@
 """Which layer of a network belongs to which warehouse; imports torch and nothing else."""
 
 from .auto import auto_plan
-from .convert import convert, is_convertible, register_layer
+from .convert import convert, is_convertible, plain_class, register_layer
 from .convnext import convnext_plan
 from .mobilenet_v2 import mobilenet_v2_plan
 from .plan import Plan, WarehousePlan, adjust, parse_budget
@@ -19,6 +19,7 @@ __all__ = [
     'is_convertible',
     'mobilenet_v2_plan',
     'parse_budget',
+    'plain_class',
     'register_layer',
     'resnet_plan',
     'split_by_sharing',

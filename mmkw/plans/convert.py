@@ -29,6 +29,18 @@ def register_layer(plain: type[nn.Module], kw_layer: type[KWConvNd]) -> None:
     _KW_LAYERS[plain] = kw_layer
 
 
+def plain_class(layer: KWConvNd) -> type[nn.Module]:
+    """What :func:`convert` makes such a KW layer of: the class that was registered first.
+
+    Raises:
+        ValueError: If none was.
+    """
+    for plain, kw_layer in _KW_LAYERS.items():
+        if kw_layer is type(layer):
+            return plain
+    raise ValueError(f'no plain class is known for a {type(layer).__name__}; name it with mmkw.plans.register_layer')
+
+
 def is_convertible(layer: nn.Module) -> bool:
     """Whether :func:`convert` knows what to put in the place of such a layer."""
     return type(layer) in _KW_LAYERS
