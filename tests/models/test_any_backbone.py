@@ -92,7 +92,7 @@ def spread(model):
     with torch.no_grad():
         for value in (*model.parameters(), *model.buffers()):
             if value.is_floating_point() and value.dim():
-                value.add_(0.1 * torch.rand(value.shape, generator=generator))
+                value.add_(0.1 * torch.rand(value.shape, generator=generator) - 0.05)
     return model
 
 
