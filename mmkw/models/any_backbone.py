@@ -72,7 +72,7 @@ def kw_backbone(
             raise ValueError(
                 f'KWBackbone: no backbone is registered as {name!r}; write its library, as mmpretrain.RegNet'
             )
-        model = type(f'KW{plain.__name__}', (_AnyKWBackbone, plain), {})(**cfg, **switches)
+        model = type(f'KW{plain.__name__}', (_AnyKWBackbone, plain), {'__module__': __name__})(**cfg, **switches)
     own = getattr(model, 'init_cfg', None)
     entries = [own] if isinstance(own, Mapping) else list(own or [])
     if any('checkpoint' in entry for entry in entries):
