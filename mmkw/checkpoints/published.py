@@ -1,8 +1,6 @@
 """Published KernelWarehouse checkpoints, read safely and renamed to mmkw's names."""
 
 import argparse
-import pickle
-import zipfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from mmkw.layers import KWConvNd
 
+from .files import check_keys, read_checkpoint
 from .names import FAMILIES
 
 _WAREHOUSE = 'warehouse_manager.weights.'
@@ -34,19 +33,10 @@ def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tenso
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, refused for what it would execute, or no such checkpoint.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist; download it from the published model table')
-    try:
-        # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
-        allow = getattr(torch.serialization, 'safe_globals', nullcontext)
-        with allow([argparse.Namespace]):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f'checkpoint {path} cannot be read: it is damaged (download it again) or holds code that is not executed '
-            f'for safety ({reason})'
-        ) from error
+    # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
+    allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+    hint = 'download it from the published model table'
+    checkpoint = read_checkpoint(path, hint, allow([argparse.Namespace]))
     state = None
     if isinstance(checkpoint, dict):
         if ema and 'model_ema' not in checkpoint:
@@ -101,7 +91,12 @@ def published_to_mmkw(
     expected = {f'{part}.{key}': v for part, module in parts.items() for key, v in module.state_dict().items()}
     expected = {key: value for key, value in expected.items() if not key.endswith('warehouses.temperature')}
     _fit(renamed, expected)
-    _check_keys({k: v for k, v in renamed.items() if k.split('.')[0] in parts}, expected)
+    optional = tuple(f'backbone.norm{stage}.' for stage in range(4))  # of ConvNeXt's feature maps, in detectors
+    check_keys(
+        {key: value for key, value in renamed.items() if key.split('.')[0] in parts},
+        {key: value for key, value in expected.items() if key in renamed or not key.startswith(optional)},
+        'keys of the checkpoint do not fit the model',
+    )
     return renamed
 
 
@@ -150,19 +145,3 @@ def _fit(renamed: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:
         flat_bias = key.endswith('.basis_bias') and found.numel() == value.numel()
         if flat_bias or found.squeeze().shape == value.squeeze().shape:
             renamed[key] = found.reshape(value.shape)
-
-
-def _check_keys(renamed: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    optional = tuple(f'backbone.norm{stage}.' for stage in range(4))  # of ConvNeXt's feature maps, in detectors
-    problems = {
-        'missing': [key for key in expected if key not in renamed and not key.startswith(optional)],
-        'unexpected': [key for key in renamed if key not in expected],
-        'of another shape': [k for k, v in expected.items() if k in renamed and renamed[k].shape != v.shape],
-    }
-    found = [
-        f'  {len(keys)} {kind}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
-        for kind, keys in problems.items()
-        if keys
-    ]
-    if found:
-        raise ValueError('\n'.join(['keys of the checkpoint do not fit the model:', *found]))

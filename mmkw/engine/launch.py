@@ -14,7 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
-from .preflight import LaunchError, check_files
+from .preflight import LaunchError, check_files, check_start_weights
 
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
@@ -67,6 +67,8 @@ def runner_to_train(args: argparse.Namespace) -> Runner:
     runner = _build(cfg)
     if cfg.get('resume'):
         _start_without_files(runner.model)
+    else:
+        check_start_weights(runner.model)
     return runner
 
 

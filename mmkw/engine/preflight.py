@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.config import Config
+from mmengine.registry import WEIGHT_INITIALIZERS
+from torch import nn
 
 # Datasets that fetch themselves if they are not there.
 _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
 # Datasets whose split is the folder of the images.
 _SPLIT_IS_FOLDER = ('ImageNet', 'ImageNet21k')
+# Initialisers with a method ``check``.
+_CHECKABLE = ('PlainPretrained', 'PublishedPretrained')
 
 
 class LaunchError(Exception):
@@ -28,15 +32,36 @@ def check_files(cfg: Config, stage: str = 'train') -> None:
         stage: ``'train'`` (with its validation) or ``'test'``. Default: ``'train'``.
 
     Raises:
-        LaunchError: If anything is missing. The first lines name each file, where to get it and where to put it.
+        LaunchError: If anything is missing. The first lines name each file, where to get it and where to put it. Or if
+            nothing lowers the temperature at which a warm start begins.
     """
     keys: dict[str, str] = {}  # by path, so that each is named once
     for key, path in _needed(cfg, stage):
         if '://' not in path:
             keys.setdefault(os.path.normpath(os.path.expanduser(path)), key)
     missing = {path: key for path, key in keys.items() if not _is_there(path)}
+    if stage == 'train' and not cfg.get('resume'):
+        _check_schedule(cfg)
     if missing:
         raise LaunchError(_message(missing, cfg.get('sources') or {}))
+
+
+def check_start_weights(model: nn.Module) -> None:
+    """Check that local checkpoints of ``init_cfg`` are for the modules that they are to fill, without filling them.
+
+    Looked at are mmkw's own initialisers, which can tell.
+
+    Raises:
+        LaunchError: If one is not.
+    """
+    for module in model.modules():
+        init_cfg = getattr(module, 'init_cfg', None)
+        for entry in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
+            if entry and entry.get('type') in _CHECKABLE and '://' not in entry['checkpoint']:
+                try:
+                    WEIGHT_INITIALIZERS.build(dict(entry)).check(module)
+                except (FileNotFoundError, ValueError) as error:
+                    raise LaunchError(f'{type(module).__name__}: {error}\nNothing was started.') from error
 
 
 def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
@@ -49,6 +74,22 @@ def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
         yield 'load_from', cfg.load_from
     if stage == 'train' and not cfg.get('resume'):
         yield from _start_weights(cfg.get('model'), 'model')
+
+
+def _check_schedule(cfg: Config) -> None:
+    hooks = [hook.get('type') for hook in cfg.get('custom_hooks') or ()]
+    if 'PlainPretrained' in _types(cfg.get('model')) and 'KWTemperatureHook' not in hooks:
+        raise LaunchError(
+            'PlainPretrained starts the backbone at temperature 1, where attentions do nothing, and no hook lowers it; '
+            "add dict(type='KWTemperatureHook', end=...) to custom_hooks"
+        )
+
+
+def _types(node: Any) -> Iterator[str]:
+    for _, child in _children(node):
+        yield from _types(child)
+    if isinstance(node, Mapping):
+        yield str(node.get('type'))
 
 
 def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:

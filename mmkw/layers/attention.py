@@ -55,11 +55,18 @@ class KWAttention(nn.Module):
             self.basis_bias = nn.Parameter(torch.zeros(mixtures, cells + 1))
         else:
             self.fc2 = nn.Linear(hidden, mixtures * (cells + 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise as at first: Linear layers kaiming-normal, biases 0, norm weights 1."""
         for module in self.children():
             if isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        self.norm1.reset_parameters()
+        if self.has_basis:
+            nn.init.zeros_(self.basis_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map an input ``(B, in_channels, *size)`` to logits ``(B, m, n + 1)``, the zero cell last."""

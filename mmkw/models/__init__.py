@@ -4,6 +4,8 @@ from mmengine.registry import MODELS
 
 from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWLinear
 
+from . import padded  # noqa: F401 - registers mmcv's layers
+from .any_backbone import kw_backbone
 from .convnext import KWConvNeXt
 from .linear_head import KWLinearClsHead
 from .mobilenet_v2 import KWMobileNetV2
@@ -12,4 +14,4 @@ from .resnet import KWResNet, PlainResNet
 for _layer in (KWConv1d, KWConv2d, KWConv3d, KWLinear):
     MODELS.register_module(module=_layer)
 
-__all__ = ['KWConvNeXt', 'KWLinearClsHead', 'KWMobileNetV2', 'KWResNet', 'PlainResNet']
+__all__ = ['KWConvNeXt', 'KWLinearClsHead', 'KWMobileNetV2', 'KWResNet', 'PlainResNet', 'kw_backbone']

@@ -9,7 +9,6 @@ from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmkw.layers import KWConvNd
 from mmkw.plans import Plan, adjust, convert
 
 WarehouseCfg = Optional[Mapping[str, Mapping[str, Any]]]
@@ -57,8 +56,8 @@ class KWBackboneMixin:
         self._switches = {name: value for name, value in switches.items() if value is not None}
 
     def _move_into_warehouses(self: nn.Module, plan: Plan, warehouse_cfg: WarehouseCfg = None) -> None:
+        self.train()  # the time at which backbones freeze their stages; what is frozen stays so
         convert(self, adjust(adjust(plan, {'*': self._switches}), warehouse_cfg))
-        self._freeze_stages()
         for block in self.modules():
             # The blocks' own checkpoint call is the reentrant kind, under which DistributedDataParallel sees the
             # gradient of a shared warehouse arrive more than once.
@@ -70,17 +69,6 @@ class KWBackboneMixin:
     def train(self: nn.Module, mode: bool = True) -> nn.Module:
         super().train(mode)
         return self  # as every module does; mmpretrain's backbones return None
-
-    def _freeze_stages(self: nn.Module) -> None:
-        super()._freeze_stages()
-        trained: dict[str, bool] = {}
-        for layer in self.modules():
-            if isinstance(layer, KWConvNd):
-                name = layer.warehouse_name
-                trained[name] = trained.get(name, False) or layer.attention.fc1.weight.requires_grad
-        for name, is_trained in trained.items():
-            if not is_trained:
-                self.warehouses[name].requires_grad = False
 
 
 def _recompute_contexts(block: nn.Module) -> tuple:

@@ -10,7 +10,40 @@ from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWConvNd, KWLinear, Wareho
 from .plan import WarehousePlan
 from .sharing import kernel_shape, split_by_sharing
 
-_KW_CONV = {nn.Conv1d: KWConv1d, nn.Conv2d: KWConv2d, nn.Conv3d: KWConv3d}
+_KW_LAYERS: dict[type[nn.Module], type[KWConvNd]] = {
+    nn.Conv1d: KWConv1d,
+    nn.Conv2d: KWConv2d,
+    nn.Conv3d: KWConv3d,
+    nn.Linear: KWLinear,
+}
+
+
+def register_layer(plain: type[nn.Module], kw_layer: type[KWConvNd]) -> None:
+    """Let a layer class with a forward of its own be converted too.
+
+    Args:
+        plain: A subclass of torch's convolutions or of ``nn.Linear``. Its own subclasses are not meant.
+        kw_layer: The KW layer that does the same with kernels from a warehouse; it is built with the arguments of
+            :class:`mmkw.layers.KWConvNd`, or of KWLinear.
+    """
+    _KW_LAYERS[plain] = kw_layer
+
+
+def plain_class(layer: KWConvNd) -> type[nn.Module]:
+    """What :func:`convert` makes such a KW layer of: the class that was registered first.
+
+    Raises:
+        ValueError: If none was.
+    """
+    for plain, kw_layer in _KW_LAYERS.items():
+        if kw_layer is type(layer):
+            return plain
+    raise ValueError(f'no plain class is known for a {type(layer).__name__}; name it with mmkw.plans.register_layer')
+
+
+def is_convertible(layer: nn.Module) -> bool:
+    """Whether :func:`convert` knows what to put in the place of such a layer."""
+    return type(layer) in _KW_LAYERS
 
 
 def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
@@ -18,7 +51,8 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
 
     Each keeps its name and its bias; the warehouses sit at ``model.warehouses``, one parameter under each name of the
     plan (or of what it is split into, see :func:`split_by_sharing`), in order of first use. Cells and attentions are
-    freshly initialised, the temperature is 0.
+    freshly initialised, the temperature is 0. What was frozen stays so: an attention with its layer, and a warehouse if
+    all layers that share it are.
 
     Args:
         model: Any network.
@@ -62,6 +96,8 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
 
     reference = next(iter(plain.values())).weight
     model.warehouses = store.to(reference.device, reference.dtype)
+    for group in warehouses:
+        store[group].requires_grad_(any(plain[name].weight.requires_grad for name in plan[group].layers))
     for name, layer in converted.items():
         parent, _, leaf = name.rpartition('.')
         setattr(model.get_submodule(parent), leaf, layer)
@@ -79,10 +115,10 @@ def _check_layers(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> None:
                 close = get_close_matches(name, modules, n=3)
                 hint = f'; did you mean {" or ".join(close)}?' if close else ''
                 raise ValueError(f'the plan puts {name!r} into {group!r}, but the network has no such layer{hint}')
-            if type(modules[name]) not in (*_KW_CONV, nn.Linear):
+            if not is_convertible(modules[name]):
                 raise ValueError(
                     f'the plan names {name!r}, a {type(modules[name]).__name__}; only nn.Conv1d, nn.Conv2d, nn.Conv3d '
-                    'and nn.Linear themselves can be moved into a warehouse'
+                    'and nn.Linear themselves can be moved into a warehouse, and what mmkw.plans.register_layer named'
                 )
             if name in group_of:
                 raise ValueError(f'the plan names {name!r} twice, in {group_of[name]!r} and in {group!r}')
@@ -103,9 +139,9 @@ def _kw_layer(name: str, layer: nn.Module, warehouse: Warehouse, spec: Warehouse
         share_cells=spec.sharing != 'none',
     )
     if isinstance(layer, nn.Linear):
-        kw_layer = KWLinear(layer.in_features, layer.out_features, **settings)
+        kw_layer = _KW_LAYERS[type(layer)](layer.in_features, layer.out_features, **settings)
     else:
-        kw_layer = _KW_CONV[type(layer)](
+        kw_layer = _KW_LAYERS[type(layer)](
             layer.in_channels,
             layer.out_channels,
             layer.kernel_size,
@@ -117,5 +153,6 @@ def _kw_layer(name: str, layer: nn.Module, warehouse: Warehouse, spec: Warehouse
             **settings,
         )
     kw_layer.to(layer.weight.device, layer.weight.dtype).train(layer.training)
+    kw_layer.attention.requires_grad_(layer.weight.requires_grad)
     kw_layer.bias = layer.bias
     return kw_layer

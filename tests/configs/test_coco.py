@@ -17,6 +17,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 BACKBONES = {
     'r50': (0, None),
     'kw_r50': (4, 1),
+    'kw_r50_warm': (4, 1),
     'kw4x_r50': (4, 4),
     'mbv2': (0, None),
     'kw_mbv2': (13, 1),
@@ -56,7 +57,7 @@ def test_warehouses(name, expected):
     assert (len(found), budget) == expected
 
 
-@pytest.mark.parametrize('name', BACKBONES)
+@pytest.mark.parametrize('name', [name for name in BACKBONES if name != 'kw_r50_warm'])
 def test_starts_from_a_published_file_that_the_config_says_where_to_get(name):
     cfg = load(name)
     init_cfg = cfg.model.backbone.init_cfg
@@ -65,6 +66,17 @@ def test_starts_from_a_published_file_that_the_config_says_where_to_get(name):
     assert 'https://' in cfg.sources[cfg.checkpoint]
     kw = 'kw' in name
     assert cfg.checkpoint.startswith('checkpoints/kw') == kw
+
+
+def test_the_warm_start_lowers_the_temperature_and_trains_every_attention():
+    cfg = load('kw_r50_warm')
+    assert cfg.model.backbone.init_cfg == dict(type='PlainPretrained', checkpoint='torchvision://resnet50')
+    hook = next(hook for hook in cfg.custom_hooks if hook.type == 'KWTemperatureHook')
+    assert 0 < hook.end < cfg.train_cfg.max_epochs
+    backbone = build(cfg).backbone
+    backbone.train()
+    frozen = {key.split('.')[0] for key, p in backbone.named_parameters() if not p.requires_grad}
+    assert frozen == {'conv1', 'bn1'}
 
 
 @pytest.mark.parametrize('name', [name for name in BACKBONES if 'mbv2' in name])

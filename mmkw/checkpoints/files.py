@@ -1,0 +1,165 @@
+"""Checkpoint files and the models of configs that they fill: read safely, written whole or not at all."""
+
+import hashlib
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner.checkpoint import get_torchvision_models
+from torch import Tensor, nn
+
+PathLike = Union[str, Path]
+_UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError)
+
+
+def read_checkpoint(path: PathLike, hint: str, allow: Optional[AbstractContextManager] = None) -> Any:
+    """What a checkpoint file holds, on the CPU; nothing in it is executed.
+
+    Args:
+        path: The file.
+        hint: What to do if there is no such file.
+        allow: Entered while reading, to allow more classes. Default: None.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or refused for what it would execute.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint {path} does not exist; {hint}')
+    try:
+        with allow or nullcontext():
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except _UNREADABLE as error:
+        raise ValueError(
+            f'checkpoint {path} cannot be read: it is damaged (download it again) or holds code that is not executed '
+            f'for safety ({_reason(error)})'
+        ) from error
+
+
+def fetch_checkpoint(address: str) -> Any:
+    """What the checkpoint at ``torchvision://NAME`` or ``https://...`` holds; the file stays in torch.hub's folder.
+
+    Raises:
+        ValueError: If the name is unknown, or the checkpoint cannot be fetched or read.
+    """
+    scheme, _, name = address.partition('://')
+    if scheme not in ('torchvision', 'http', 'https'):
+        raise ValueError(f'checkpoint {address}: give a path, torchvision://NAME or https://...')
+    url = address
+    if scheme == 'torchvision':
+        urls = get_torchvision_models()
+        # Newer models are only listed with the version of their weights.
+        url = urls.get(name) or urls.get(f'{name}.imagenet1k_v1')
+        if url is None:
+            raise ValueError(f'torchvision has no weights {name!r}')
+    try:
+        return torch.hub.load_state_dict_from_url(url, map_location='cpu', weights_only=True)
+    except _UNREADABLE as error:
+        raise ValueError(
+            f'checkpoint {address} cannot be fetched from {url} ({_reason(error)}); download it on a machine that can, '
+            'and give the path of the file'
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def write_whole(target: PathLike, write: Callable[[str], None], publish: bool = False) -> Path:
+    """Let a function write a file under a temporary name beside its own, then rename it; a failure leaves nothing.
+
+    Args:
+        target: The file; its folder is made.
+        write: Called with the temporary name.
+        publish: Put the first 8 digits of the file's SHA-256 into its name, as the ecosystem does. Default: False.
+
+    Returns:
+        The file written.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}-')
+    os.close(handle)
+    try:
+        write(temporary)
+        if publish:
+            digest = hashlib.sha256(Path(temporary).read_bytes()).hexdigest()[:8]
+            target = target.with_name(f'{target.stem}-{digest}{target.suffix}')
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return target
+
+
+def build_model(config: Config, part: Optional[str] = None) -> nn.Module:
+    """The model of a config, in evaluation mode and without loading any weights.
+
+    Args:
+        config: The config; it stays as it is.
+        part: Only this part of the model, such as ``'backbone'``. Default: None, all of it.
+
+    Raises:
+        ValueError: If there is no such model.
+    """
+    cfg = config.copy().get('model')
+    if part is not None:
+        cfg = (cfg or {}).get(part)
+    if cfg is None:
+        raise ValueError(f'config {config.filename} has no model{f".{part}" if part else ""}')
+    for entry in (cfg, cfg.get('backbone')):
+        if isinstance(entry, dict):
+            entry.pop('init_cfg', None)
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+        model = MODELS.build(cfg)
+    model.eval()  # mmpretrain's backbones return nothing
+    return model
+
+
+def load_into(model: nn.Module, path: PathLike, part: Optional[str] = None) -> None:
+    """Fill a model from an mmkw checkpoint, every key of it.
+
+    Args:
+        model: As :func:`build_model` makes it.
+        path: The file: a state dict, by itself or under ``state_dict``.
+        part: The part of the checkpoint's model that this is. Default: None, all of it.
+
+    Raises:
+        FileNotFoundError, ValueError: If the file cannot be read or is not for this model.
+    """
+    state = read_checkpoint(path, 'name a checkpoint that tools/train.py or tools/convert_checkpoint.py wrote')
+    state = state.get('state_dict', state) if isinstance(state, Mapping) else {}
+    if part is not None:
+        state = {key[len(part) + 1 :]: value for key, value in state.items() if key.startswith(f'{part}.')}
+    expected = {k: v for k, v in model.state_dict().items() if k in state or not k.endswith('warehouses.temperature')}
+    check_keys(state, expected, f'checkpoint {path} does not fit the config')
+    model.load_state_dict(state)
+
+
+def check_keys(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], message: str) -> None:
+    """Compare a state dict with a model's, key by key and shape by shape.
+
+    Raises:
+        ValueError: If they differ: the message, and a line each on what is missing, unexpected and of another shape.
+    """
+    problems = {
+        'missing': [key for key in expected if key not in found],
+        'unexpected': [key for key in found if key not in expected],
+        'of another shape': [k for k, v in expected.items() if k in found and found[k].shape != v.shape],
+    }
+    lines = [
+        f'  {len(keys)} {kind}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
+        for kind, keys in problems.items()
+        if keys
+    ]
+    if lines:
+        raise ValueError('\n'.join([f'{message}:', *lines]))

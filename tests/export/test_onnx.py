@@ -1,0 +1,173 @@
+"""ONNX files give in onnxruntime what the networks give in torch."""
+
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mmkw.checkpoints.files import build_model
+from mmkw.export import export_onnx, network_to_export
+from mmkw.layers import KWConv2d, KWConv3d, set_temperature
+from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
+
+
+class ShortMobileNetV2(KWMobileNetV2):
+    """Expansion, channels, blocks and stride of each group, with a single group of two blocks."""
+
+    arch_settings = [[t, c, 2 if c == 24 else 1, s] for t, c, _, s in KWMobileNetV2.arch_settings]
+
+
+BACKBONES = {
+    'ResNet': lambda: KWResNet(18, base_channels=8, stem_channels=8, out_indices=(0, 3)),
+    'MobileNetV2': lambda: ShortMobileNetV2('1x', 0.25, out_indices=(1, 7)),
+    'ConvNeXt': lambda: KWConvNeXt(dict(depths=[1, 1, 3, 1], channels=[8, 16, 24, 32])),
+}
+SIZE = (32, 32)
+
+
+def backbone(kind):
+    torch.manual_seed(0)
+    network = BACKBONES[kind]()
+    network.eval()
+    return set_temperature(network, 0.5) or network
+
+
+def run(path, x):
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return [torch.from_numpy(output) for output in session.run(None, {'input': x.numpy()})]
+
+
+def close(found, expected):
+    for theirs, ours in zip(found, expected):
+        torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5 * ours.abs().max().item())
+    return len(found) == len(expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', BACKBONES)
+def test_a_dynamic_batch_runs_at_every_batch(kind, tmp_path):
+    network = backbone(kind)
+    export_onnx(network, tmp_path / 'out.onnx', SIZE, batch=None)
+    for batch in (1, 2, 5, 7):
+        x = torch.randn(batch, 3, *SIZE)
+        with torch.no_grad():
+            assert close(run(tmp_path / 'out.onnx', x), network(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('batch', [1, 2, 5])
+@pytest.mark.parametrize('kind', BACKBONES)
+def test_a_fixed_batch_runs_at_that_batch(kind, batch, tmp_path):
+    network = backbone(kind)
+    export_onnx(network, tmp_path / 'out.onnx', SIZE, batch=batch)
+    x = torch.randn(batch, 3, *SIZE)
+    with torch.no_grad():
+        assert close(run(tmp_path / 'out.onnx', x), network(x))
+
+
+# --- one layer, in a second or two --------------------------------------------------------------------------------
+
+
+def layer():
+    torch.manual_seed(0)
+    return nn.Sequential(KWConv2d(3, 6, 3, 2, 1, groups=3, budget=2))
+
+
+def groups(path):
+    nodes = onnx.load(path).graph.node
+    return [a.i for node in nodes if node.op_type == 'Conv' for a in node.attribute if a.name == 'group']
+
+
+def test_a_fixed_batch_is_one_grouped_convolution_and_a_dynamic_one_none(tmp_path):
+    export_onnx(layer(), tmp_path / 'fixed.onnx', (8, 8), batch=2)
+    export_onnx(layer(), tmp_path / 'dynamic.onnx', (8, 8), batch=None)
+    assert groups(tmp_path / 'fixed.onnx') == [6] and groups(tmp_path / 'dynamic.onnx') == []
+
+
+def test_the_differences_are_measured(tmp_path, monkeypatch):
+    ordinary = onnxruntime.InferenceSession.run
+    monkeypatch.setattr(
+        onnxruntime.InferenceSession, 'run', lambda *args: [out + np.float32(0.25) for out in ordinary(*args)]
+    )
+    absolute, relative = export_onnx(layer(), tmp_path / 'out.onnx', (8, 8), tolerance=10)
+    assert absolute == pytest.approx(0.25, rel=1e-3) and relative != absolute
+    with pytest.raises(ValueError, match='differs from torch by up to 0.25 at batch 1'):
+        export_onnx(layer(), tmp_path / 'new' / 'out.onnx', (8, 8))
+    assert not list((tmp_path / 'new').iterdir())
+
+
+class OneByOne(nn.Module):
+    def forward(self, x):
+        return torch.stack([sample + 1 for sample in x])
+
+
+@pytest.mark.parametrize(
+    'network, batch, shape, message',
+    [
+        (nn.Sequential(KWConv3d(3, 4, 3)), 1, (8, 8), "'0' is a KWConv3d"),
+        (OneByOne(), None, (8, 8), 'OneByOne works for a batch of 5 only'),
+        (nn.Conv2d(3, 4, 9), 1, (8, 8), 'does not run on an input of 8 x 8: .*size'),
+        (nn.Conv2d(3, 4, 1), 0, (8, 8), 'batch must be at least 1, .* got 0'),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(network, batch, shape, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export_onnx(network, tmp_path / 'out.onnx', shape, batch)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('package', ['onnxruntime', 'onnxscript'])
+def test_a_missing_package_is_named(package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=rf"exporting to ONNX needs {package} .*; pip install 'mmkw\[onnx\]'"):
+        export_onnx(nn.Conv2d(3, 4, 1), tmp_path / 'out.onnx', (8, 8))
+
+
+# --- networks of configs ------------------------------------------------------------------------------------------
+
+CLASSIFIER = dict(
+    type='ImageClassifier',
+    backbone=dict(type='KWResNet', depth=18, base_channels=8, stem_channels=8, with_cp=True),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=4, in_channels=64),
+)
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    config = Config(dict(default_scope='mmpretrain', model=CLASSIFIER))
+    torch.manual_seed(0)
+    model = build_model(config)
+    set_temperature(model, 0.25)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    return config, model, tmp_path / 'model.pth'
+
+
+def test_a_classifier_gives_logits_and_its_backbone_features(classifier):
+    config, model, path = classifier
+    x = torch.randn(2, 3, *SIZE)
+    assert torch.equal(network_to_export(config, path)(x), model(x))
+    network = network_to_export(config, path, backbone=True)
+    assert torch.equal(network(x)[0], model.backbone(x)[0])
+    assert not any(getattr(module, 'with_cp', False) for module in network.modules())
+
+
+def test_a_whole_detector_is_refused_with_the_reason(classifier):
+    config = Config(dict(default_scope='mmdet', model=dict(type='MaskRCNN', backbone=CLASSIFIER['backbone'])))
+    with pytest.raises(ValueError, match='a whole MaskRCNN cannot be exported: .*depends on the image.*--backbone'):
+        network_to_export(config, classifier[2])
+
+
+def test_a_checkpoint_of_another_model_is_refused(classifier):
+    config, _, path = classifier
+    config.model.head.num_classes = 5
+    with pytest.raises(ValueError, match=r'model.pth does not fit the config:\n  2 of another shape: head.fc.weight'):
+        network_to_export(config, path)
+    config.model = dict(backbone=dict(type='KWResNet', depth=34, base_channels=8, stem_channels=8))
+    with pytest.raises(ValueError, match=r'does not fit the config:\n  \d+ missing: .*\n  \d+ of another'):
+        network_to_export(config, path, backbone=True)
