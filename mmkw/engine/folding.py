@@ -4,6 +4,7 @@ import argparse
 from itertools import islice
 from typing import Any
 
+import torch
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -43,8 +44,8 @@ def fold_at_mean(args: argparse.Namespace) -> tuple[nn.Module, list[str]]:
     attention = mean_attention(model, islice(loader, args.batches), model.test_step)
     plain = fold(model, attention)
     difference = output_difference(model, plain, islice(loader, args.batches), _outputs)
-    samples = min(args.batches * (loader.batch_size or 1), len(loader.dataset))
-    lines = [f'relative difference of the outputs over {samples} samples of the {args.over} set: {difference:.3g}']
+    used = min(args.batches, len(loader))
+    lines = [f'relative difference of the outputs over {used} batches of the {args.over} set: {difference:.3g}']
     if runner.cfg.get('test_dataloader') and runner.cfg.get('test_evaluator'):
         before, after = (_test(runner, network) for network in (model, plain))
         lines += [f'{name}: {before[name]:.4g} before, {after[name]:.4g} folded' for name in before]
@@ -60,6 +61,10 @@ def _outputs(network: nn.Module, batch: Any) -> Any:
 
 
 def _test(runner: Runner, network: nn.Module) -> dict[str, float]:
-    runner.model = network
-    # The loop alone: what hooks do before a run is for the model that was built.
-    return runner.test_loop.run()
+    """The config's metrics, without the hooks, which are for the model that was built."""
+    loop = runner.test_loop
+    network.eval()
+    with torch.no_grad():
+        for batch in loop.dataloader:
+            loop.evaluator.process(data_batch=batch, data_samples=network.test_step(batch))
+    return loop.evaluator.evaluate(len(loop.dataloader.dataset))

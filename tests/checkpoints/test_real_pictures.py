@@ -1,6 +1,7 @@
 """A network with real ImageNet weights moves into warehouses, seen on real photographs."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -23,7 +24,8 @@ PHOTOGRAPHS = {
     'coffee': {504, 967},  # coffee mug, espresso
     'rocket': {657, 744, 812},  # missile, projectile, space shuttle
 }
-SIZE = 224
+UNNAMED = ('astronaut', 'retina', 'hubble_deep_field')
+SIZE, CROP = 224, 96
 
 
 def photograph(name):
@@ -38,7 +40,7 @@ def photograph(name):
 
 @pytest.fixture(scope='module')
 def photographs():
-    return torch.stack([photograph(name) for name in (*PHOTOGRAPHS, 'astronaut', 'retina', 'hubble_deep_field')])
+    return torch.stack([photograph(name) for name in (*PHOTOGRAPHS, *UNNAMED)])
 
 
 @pytest.fixture(scope='module')
@@ -75,42 +77,40 @@ def warm(plain):
 
 def test_the_plain_network_knows_the_photographs(plain, photographs):
     top1 = plain(photographs).argmax(1).tolist()
-    print(top1)
     assert all(found in right for found, right in zip(top1, PHOTOGRAPHS.values()))
 
 
 def test_top1_is_unchanged_at_temperature_1(plain, warm, photographs):
     converted = [module for module in warm.modules() if isinstance(module, KWConvNd)]
-    print(len(converted))
-    assert len(converted) > 40
-    warm.double(), (double := copy.deepcopy(plain).double())
+    assert len(converted) == 48  # all but the first convolution and the classifier
+    warm, double = warm.double(), copy.deepcopy(plain).double()
     with torch.no_grad():
         expected, found = double(photographs.double()), warm(photographs.double())
     assert torch.equal(found.argmax(1), expected.argmax(1))
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_training_with_a_falling_temperature_keeps_the_loss_falling(warm, photographs):
-    """On a new task: which photograph a crop is of."""
-    import time
+def test_training_with_a_falling_temperature_keeps_the_loss_falling(plain, warm, photographs):
+    """With a new classifier, on crops of the photographs: from chance, ln(1000), down with tau at 0.
 
-    warm._fc = nn.Linear(warm._fc.in_features, len(photographs))
-    optimizer = torch.optim.SGD(warm.parameters(), lr=0.02, momentum=0.9)
+    No evidence of accuracy: 20 steps teach the attentions little, and at tau = 0 the kernels are what these mix.
+    """
+    labels = plain(photographs).argmax(1).repeat(2)
+    warm._fc = nn.Linear(warm._fc.in_features, 1000)
+    optimizer = torch.optim.AdamW(warm.parameters(), lr=1e-3)
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(len(photographs)).repeat(2)
     warm.train()
-    losses, steps = [], 24
-    for step in range(steps):
-        t = time.time()
-        tau = max(0.0, 1 - step / (steps * 2 // 3))
-        mmkw.set_temperature(warm, tau)
-        corners = torch.randint(SIZE - 160, (len(labels), 2), generator=generator).tolist()
-        crops = [photographs[i, :, y : y + 160, x : x + 160] for i, (y, x) in zip(labels, corners)]
+    losses = []
+    for step in range(20):
+        mmkw.set_temperature(warm, max(0.0, 1 - step / 15))
+        corners = torch.randint(SIZE - CROP, (len(labels), 2), generator=generator).tolist()
+        crops = [
+            photographs[index % len(photographs), :, y : y + CROP, x : x + CROP] for index, (y, x) in enumerate(corners)
+        ]
         loss = F.cross_entropy(warm(torch.stack(crops)), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        print(step, tau, loss.item(), time.time() - t, flush=True)
-    assert all(torch.isfinite(torch.tensor(losses)))
-    assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
+    assert all(math.isfinite(loss) for loss in losses)
+    assert sum(losses[-4:]) / 4 < 0.8 * losses[0]

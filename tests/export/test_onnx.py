@@ -16,6 +16,12 @@ from mmkw.layers import KWConv2d, KWConv3d, set_temperature
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
 
 
+class ShortResNet(KWResNet):
+    """A block of each kind a stage, since exporting takes a second a layer."""
+
+    arch_settings = {18: (KWResNet.arch_settings[18][0], (2, 1, 1, 1))}
+
+
 class ShortMobileNetV2(KWMobileNetV2):
     """Expansion, channels, blocks and stride of each group, with a single group of two blocks."""
 
@@ -23,9 +29,9 @@ class ShortMobileNetV2(KWMobileNetV2):
 
 
 BACKBONES = {
-    'ResNet': lambda: KWResNet(18, base_channels=8, stem_channels=8, out_indices=(0, 3)),
+    'ResNet': lambda: ShortResNet(18, base_channels=8, stem_channels=8, out_indices=(0, 3)),
     'MobileNetV2': lambda: ShortMobileNetV2('1x', 0.25, out_indices=(1, 7)),
-    'ConvNeXt': lambda: KWConvNeXt(dict(depths=[1, 1, 3, 1], channels=[8, 16, 24, 32])),
+    'ConvNeXt': lambda: KWConvNeXt(dict(depths=[1, 1, 1, 1], channels=[8, 16, 24, 32])),
 }
 SIZE = (32, 32)
 
@@ -34,7 +40,8 @@ def backbone(kind):
     torch.manual_seed(0)
     network = BACKBONES[kind]()
     network.eval()
-    return set_temperature(network, 0.5) or network
+    set_temperature(network, 0.5)
+    return network
 
 
 def run(path, x):

@@ -1,0 +1,55 @@
+"""From a trained detector to files for elsewhere, with the tools, as a user does."""
+
+import re
+
+import onnxruntime
+import pytest
+from running import TINY_MASK_RCNN, run_tool
+
+pytestmark = pytest.mark.slow
+
+PLAIN = f"""
+_base_ = ['{TINY_MASK_RCNN}']
+model = dict(
+    backbone=dict(_delete_=True, type='mmdet.ResNet', depth=18, stem_channels=16, base_channels=16),
+)
+"""
+
+
+@pytest.fixture(scope='module')
+def folded(trained):
+    """Config of the stock detector, and what folding printed."""
+    config = trained / 'plain.py'
+    config.write_text(PLAIN)
+    options = ('--mean', '--batches', '2', '--plain-config', config)
+    return config, run_tool('fold.py', TINY_MASK_RCNN, 'whole/epoch_4.pth', 'plain.pth', *options, cwd=trained)
+
+
+def test_a_stock_detector_reaches_the_folded_metrics(trained, folded):
+    config, log = folded
+    assert re.search(r'over 2 batches of the train set: \d', log)
+    reported = dict(re.findall(r'^(coco/\S+): \S+ before, (\S+) folded$', log, re.MULTILINE))
+    tested = run_tool('test.py', config, 'plain.pth', '--work-dir', 'plain', cwd=trained)
+    last = [line for line in tested.splitlines() if 'Epoch(test)' in line][-1]
+    found = dict(re.findall(r'(coco/\S+): (\S+)', last))
+    assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= found.keys()
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {name: float(value) for name, value in reported.items()}, abs=1e-3
+    )
+
+
+def test_folding_at_another_temperature_says_what_to_do(trained):
+    log = run_tool('fold.py', TINY_MASK_RCNN, 'whole/epoch_4.pth', 'other.pth', cwd=trained, status=1)
+    assert 'depends on the input (tau = 0)' in log and 'Traceback' not in log
+    assert not (trained / 'other.pth').exists()
+
+
+def test_the_backbone_is_exported_and_the_detector_refused(trained):
+    arguments = (TINY_MASK_RCNN, 'whole/epoch_4.pth', 'backbone.onnx')
+    log = run_tool('export_onnx.py', *arguments, cwd=trained, status=1)
+    assert 'error: a whole MaskRCNN cannot be exported' in log and 'Traceback' not in log
+    assert not (trained / 'backbone.onnx').exists()
+    log = run_tool('export_onnx.py', *arguments, '--backbone', '--dynamic', '--shape', 64, 64, cwd=trained)
+    assert re.search(r'largest difference of onnxruntime from torch: \d', log)
+    session = onnxruntime.InferenceSession(trained / 'backbone.onnx', providers=['CPUExecutionProvider'])
+    assert session.get_inputs()[0].shape == ['batch', 3, 64, 64]
