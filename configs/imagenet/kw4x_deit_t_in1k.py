@@ -9,4 +9,4 @@ model = dict(
         budget='4x',
     )
 )
-custom_hooks = [dict(type='EpochSeedHook'), dict(type='KWTemperatureHook', end=20)]
+custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=20)]  # noqa: F821
