@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkw.ops import assemble_kernel, contrasting_attention, dynamic_conv, num_mixtures
+from mmkw.ops import assemble_kernel, contrasting_attention, mixture_conv, num_mixtures
 
 from .attention import KWAttention
 from .warehouse import Warehouse, Warehouses
@@ -120,18 +120,22 @@ class KWConvNd(nn.Module):
         """Cell of each mixture at temperature 1, -1 for the zero cell."""
         return [int(row.argmax()) if row.any() else -1 for row in self.start]
 
+    def alpha(self, x: Tensor) -> Tensor:
+        """Weights of the mix ``(B, m, n)`` for an input."""
+        return contrasting_attention(self.attention(x), self.warehouses.temperature, self.start)
+
     def kernel(self, x: Tensor) -> Tensor:
         """Kernels ``(B, out_channels, in_channels / groups, *kernel_size)`` for an input."""
-        alpha = contrasting_attention(self.attention(x), self.warehouses.temperature, self.start)
-        return assemble_kernel(alpha, self.cells, self.kernel_shape)
+        return assemble_kernel(self.alpha(x), self.cells, self.kernel_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
-        weight = self.kernel(x)
-        padding = self.padding
-        if self.padding_mode != 'zeros':
-            x, padding = F.pad(x, self._pad_both_sides, mode=self.padding_mode), 0
-        return dynamic_conv(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        alpha, padding = self.alpha(x), self.padding
+        if self.padding_mode != 'zeros' or isinstance(padding, str):
+            mode = 'constant' if self.padding_mode == 'zeros' else self.padding_mode
+            x, padding = F.pad(x, self._pad_both_sides, mode=mode), 0
+        geometry = (self.stride, padding, self.dilation, self.groups)
+        return mixture_conv(x, alpha, self.cells, self.kernel_shape, self.bias, *geometry)
 
     def _check_input(self, x: Tensor) -> None:
         if x.dim() != self.dims + 2 or x.shape[1] != self.in_channels or 0 in x.shape:
