@@ -1,7 +1,6 @@
 """Train and evaluate a small KernelWarehouse Mask R-CNN, from nothing: data, training, figures, box AP and mask AP."""
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -71,15 +70,7 @@ def train(args: argparse.Namespace, predictions: Path) -> int:
         *args.cfg_options,
     ]
     command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIG, '--work-dir', args.work_dir, '--cfg-options']
-    # glibc gives large blocks back to the system after every layer and asks for them again: a third of the time.
-    threshold = str(2**30)
-    environment = dict(
-        os.environ,
-        MALLOC_MMAP_THRESHOLD_=threshold,
-        MALLOC_TRIM_THRESHOLD_=threshold,
-        MALLOC_TOP_PAD_=str(2**28),
-    )
-    return subprocess.run([*command, *options], env=environment, check=False).returncode
+    return subprocess.run([*command, *options], check=False).returncode
 
 
 if __name__ == '__main__':

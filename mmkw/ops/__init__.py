@@ -1,7 +1,8 @@
 """The arithmetic of KernelWarehouse on tensors and integers; imports torch and nothing else."""
 
+from . import mixture
 from .functional import contrasting_attention
-from .mixture_conv import mixture_conv
+from .mixture import mixture_conv
 from .partition import cell_shape, num_cells, num_mixtures, start_assignment
 from .textbook import assemble_kernel, dynamic_conv
 

@@ -1,4 +1,4 @@
-"""Assembling and convolving by their formulas (section 3.2), one torch call a step: to read, to test and to compare with.
+"""Assembling and convolving by their formulas (section 3.2), one torch call a step: to read and to compare with.
 
 The layers compute the same with :func:`mmkw.ops.mixture_conv`.
 """

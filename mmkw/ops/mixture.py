@@ -10,12 +10,13 @@ the mix, that of the cells), and the kernels themselves, of which every sample h
 * A pointwise convolution is a batched matrix product that reads the kernels as the mixing left them. Any other is one
   convolution of ``B * groups`` groups.
 
-``tools/benchmark.py --shapes`` measures what these choices rest on.
+``tools/benchmark_shapes.py`` measures what these choices rest on.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Optional, Union
+from contextlib import nullcontext
+from typing import Any, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -101,9 +102,9 @@ def _forward(
     conv = _choose(x, cells, kernel, stride, padding, dilation, groups)
     rows = conv.rows_of(alpha).to(x.dtype)
     outs, kept = [], []
-    with torch.autocast(x.device.type, enabled=False):
+    with _no_autocast(x.device.type):
         for part in conv.parts():
-            mixed = _mix(rows, _slabs(cells, part, x.dtype))
+            mixed = mix(rows, _slabs(cells, part, x.dtype))
             outs.append(conv.forward(mixed))
             if keep:
                 kept.append(mixed)
@@ -129,15 +130,15 @@ def _backward(
     rows = conv.rows_of(alpha).to(x.dtype)
     grad = grad.to(x.dtype).unflatten(1, (-1, conv.co))
     dx, dalpha, dcells = None, None, []
-    with torch.autocast(x.device.type, enabled=False):
+    with _no_autocast(x.device.type):
         for part in conv.parts():
             slabs = _slabs(cells, part, x.dtype)
-            mixed = kernels[part] if len(kernels) else _mix(rows, slabs) if needed[0] else None
+            mixed = kernels[part] if len(kernels) else mix(rows, slabs) if needed[0] else None
             dx_part, dmixed = conv.backward(mixed, grad[:, :, part], needed[0], needed[1] or needed[2])
             del mixed
             dx = _add(dx, dx_part)
             if needed[1]:
-                dalpha = _add(dalpha, _mix_grad(dmixed, slabs))
+                dalpha = _add(dalpha, mix_grad(dmixed, slabs))
             if needed[2]:
                 dcells.append(torch.bmm(rows.t().expand(len(slabs), -1, -1), dmixed).to(cells.dtype))
     nothing = x.new_empty(0)
@@ -154,12 +155,12 @@ def _slabs(cells: Tensor, part: slice, dtype: torch.dtype) -> Tensor:
     return cells[:, part].flatten(2).transpose(0, 1).to(dtype)
 
 
-def _mix(rows: Tensor, slabs: Tensor) -> Tensor:
+def mix(rows: Tensor, slabs: Tensor) -> Tensor:
     """Rows of all blocks of all kernels, ``(rows, M, ci * cell_window)``."""
     return torch.bmm(rows.expand(len(slabs), -1, -1), slabs)
 
 
-def _mix_grad(dmixed: Tensor, slabs: Tensor) -> Tensor:
+def mix_grad(dmixed: Tensor, slabs: Tensor) -> Tensor:
     """Gradient of the rows of alpha, ``(M, n)``."""
     if dmixed.shape[1] > slabs.shape[1]:  # as the larger operand on the right the kernels are read faster
         return torch.bmm(slabs, dmixed.transpose(1, 2)).sum(0).t()
@@ -223,7 +224,9 @@ class _Pointwise(_Conv):
             dmixed = dmixed.flatten(0, 1).transpose(0, 1)
         if need_x:
             dx = [torch.bmm(weight.transpose(1, 2), grad) for weight in self._matrices(mixed)]
-            dx = torch.stack(dx, 1).unflatten(0, (self.batch, self.blocks_out)).sum(1)
+            dx = _cat(dx, 1)
+            if self.blocks_out > 1:
+                dx = dx.unflatten(0, (self.batch, -1)).sum(1)
         return dx, dmixed
 
     def input_grad(self, dx: Tensor) -> Tensor:
@@ -236,7 +239,7 @@ class _Pointwise(_Conv):
 
 
 class _Grouped(_Conv):
-    """One convolution of ``B * groups`` groups; kernel blocks come in the order of alpha, ``(B, positions, G_o, G_i)``."""
+    """One convolution of ``B * groups`` groups; kernel blocks come as in alpha, ``(B, positions, G_o, G_i)``."""
 
     def __init__(
         self,
@@ -342,8 +345,13 @@ def _autocast_dtype(device: str) -> Optional[torch.dtype]:
     return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
 
 
-# As operators of torch's own kind they are one node each to torch.compile, which would otherwise keep every mixed kernel
-# from the forward pass for the backward pass.
+def _no_autocast(device: str) -> Any:
+    # The meta device, on which torch.compile finds out shapes, knows no autocast.
+    return nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
+
+
+# As operators of torch's own kind they are one node each to torch.compile, which would otherwise keep every mixed
+# kernel from the forward pass for the backward pass.
 _LIBRARY = torch.library.Library('mmkw', 'DEF')
 _GEOMETRY = 'int[] kernel, int[] stride, int[] padding, int[] dilation, int groups'
 _LIBRARY.define(f'mixture_conv(Tensor x, Tensor alpha, Tensor cells, {_GEOMETRY}, bool keep) -> (Tensor, Tensor)')
