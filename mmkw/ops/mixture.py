@@ -338,6 +338,8 @@ def _tuple(value: Union[int, Sequence[int]], dims: int) -> tuple[int, ...]:
 
 
 def _autocast_dtype(device: str) -> Optional[torch.dtype]:
+    if device == 'meta':
+        return None
     if hasattr(torch, 'get_autocast_dtype'):  # torch 2.4
         return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     if device == 'cpu':
