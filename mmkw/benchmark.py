@@ -97,7 +97,12 @@ class Setting:
 
     def place(self, thing: Any) -> Any:
         thing = thing.to(self.device)
-        return thing.to(memory_format=torch.channels_last) if self.channels_last else thing
+        if self.channels_last:
+            # Module.to would refuse the warehouses, which have five axes.
+            for tensor in thing.parameters() if isinstance(thing, nn.Module) else [thing]:
+                if tensor.dim() == 4:
+                    tensor.data = tensor.data.to(memory_format=torch.channels_last)
+        return thing
 
     def synchronize(self) -> None:
         if self.device == 'cuda':
