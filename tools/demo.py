@@ -1,7 +1,6 @@
 """Train and evaluate a small KernelWarehouse Mask R-CNN, from nothing: data, training, figures, box AP and mask AP."""
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -73,15 +72,7 @@ def options_for(args: argparse.Namespace, predictions: Path) -> list[str]:
 def train(config: Path, work_dir: Path, options: list[str]) -> None:
     """Run tools/train.py; if it fails, end the program."""
     command = [sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', work_dir, '--cfg-options']
-    # glibc gives large blocks back to the system after every layer and asks for them again: a third of the time.
-    threshold = str(2**30)
-    environment = dict(
-        os.environ,
-        MALLOC_MMAP_THRESHOLD_=threshold,
-        MALLOC_TRIM_THRESHOLD_=threshold,
-        MALLOC_TOP_PAD_=str(2**28),
-    )
-    code = subprocess.run([*command, *options], env=environment, check=False).returncode
+    code = subprocess.run([*command, *options], check=False).returncode
     if code:
         sys.exit(f'training ended with exit status {code}; the reason is above')
 

@@ -6,6 +6,11 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Optional
 
+from keep_memory import keep_memory
+
+if __name__ == '__main__':
+    keep_memory()
+
 # Of mmengine, at every start; the first lines shall be what matters.
 warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 

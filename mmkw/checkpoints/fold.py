@@ -74,7 +74,7 @@ def mean_attention(model: nn.Module, batches: Iterable[Any], forward: Optional[C
 
     def collect(name: str) -> Callable:
         def hook(_module: nn.Module, _inputs: Any, logits: Tensor) -> None:
-            alpha = layers[name]._alpha(logits).double()  # long sums
+            alpha = layers[name].alpha_of(logits).double()  # long sums
             sums[name] = sums.get(name, 0) + alpha.sum(0)
             counts[name] += len(alpha)
 

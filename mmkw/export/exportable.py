@@ -56,7 +56,7 @@ def exportable(model: nn.Module, dynamic_batch: bool) -> Iterator[None]:
 
 
 def _convolve(layer: KWConvNd, x: Tensor, form: Callable) -> Tensor:
-    kernel = assemble_kernel(layer._alpha(layer.attention(x)), layer.cells, layer.kernel_shape)
+    kernel = assemble_kernel(layer.alpha(x), layer.cells, layer.kernel_shape)
     if any(layer._pad_both_sides):
         x = F.pad(x, layer._pad_both_sides, mode='constant' if layer.padding_mode == 'zeros' else layer.padding_mode)
     stride, dilation = layer.stride, layer.dilation

@@ -11,7 +11,7 @@ from mmkw.ops import (
     ATTENTION_FUNCTIONS,
     assemble_kernel,
     contrasting_attention,
-    dynamic_conv,
+    mixture_conv,
     num_mixtures,
     start_matrix,
 )
@@ -160,7 +160,10 @@ class KWConvNd(nn.Module):
 
     def alpha(self, x: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for an input."""
-        logits = self.attention(x)
+        return self.alpha_of(self.attention(x))
+
+    def alpha_of(self, logits: Tensor) -> Tensor:
+        """Weights of the mix ``(B, m, n)`` for logits of the attention, ``(B, m, n + 1)``."""
         temperature = self.warehouses.temperature if self.start_strategy != 'none' else 0.0
         if self.share_cells:
             return contrasting_attention(logits, temperature, self.start, self.attention_function)
@@ -177,11 +180,12 @@ class KWConvNd(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
-        weight = self.kernel(x)
-        padding = self.padding
-        if self.padding_mode != 'zeros':
-            x, padding = F.pad(x, self._pad_both_sides, mode=self.padding_mode), 0
-        return dynamic_conv(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        alpha, padding = self.alpha(x), self.padding
+        if self.padding_mode != 'zeros' or isinstance(padding, str):
+            mode = 'constant' if self.padding_mode == 'zeros' else self.padding_mode
+            x, padding = F.pad(x, self._pad_both_sides, mode=mode), 0
+        geometry = (self.stride, padding, self.dilation, self.groups)
+        return mixture_conv(x, alpha, self.cells, self.kernel_shape, self.bias, *geometry)
 
     def _check_input(self, x: Tensor) -> None:
         if x.dim() != self.dims + 2 or x.shape[1] != self.in_channels or 0 in x.shape:

@@ -1,9 +1,12 @@
 """The arithmetic of KernelWarehouse on tensors and integers; imports torch and nothing else."""
 
+from . import mixture
 from .cut import cut_kernel
-from .functional import ATTENTION_FUNCTIONS, assemble_kernel, contrasting_attention, dynamic_conv
+from .functional import ATTENTION_FUNCTIONS, contrasting_attention
+from .mixture import mixture_conv
 from .partition import cell_shape, num_cells, num_mixtures, start_assignment
 from .start import START_STRATEGIES, start_matrix
+from .textbook import assemble_kernel, dynamic_conv
 
 __all__ = [
     'ATTENTION_FUNCTIONS',
@@ -13,6 +16,7 @@ __all__ = [
     'contrasting_attention',
     'cut_kernel',
     'dynamic_conv',
+    'mixture_conv',
     'num_cells',
     'num_mixtures',
     'start_assignment',

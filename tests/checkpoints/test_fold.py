@@ -105,7 +105,7 @@ def test_mean_attention_counts_every_sample_the_same():
     for name in whole:
         torch.testing.assert_close(whole[name], parts[name])
     layer = model[0]
-    torch.testing.assert_close(whole['0'], layer._alpha(layer.attention(x)).mean(0).detach())
+    torch.testing.assert_close(whole['0'], layer.alpha(x).mean(0).detach())
 
 
 def test_attention_of_the_input_is_an_approximation_that_is_measured():

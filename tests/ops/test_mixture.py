@@ -1,0 +1,140 @@
+"""mixture_conv is exactly the textbook's convolution, and its gradients are right."""
+
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmkw.ops import contrasting_attention, mixture, mixture_conv
+from mmkw.ops.textbook import textbook_conv
+
+
+@st.composite
+def cases(draw):
+    """Arguments of a random layer: 1-d to 3-d, pointwise or not, with a temperature between plain and start."""
+    dims = draw(st.sampled_from([1, 2, 2, 3]))
+    window = draw(st.lists(st.integers(1, 2 if dims == 3 else 3), min_size=dims, max_size=dims))
+    if draw(st.booleans()):
+        window = [1] * dims
+    groups = draw(st.sampled_from([1, 1, 2, 4]))
+    co, ci = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    blocks_out, blocks_in = draw(st.sampled_from([1, 2])) * groups, draw(st.sampled_from([1, 2]))
+    whole_window = draw(st.booleans())
+    positions = 1 if whole_window else torch.Size(window).numel()
+    stride, padding, dilation = (
+        tuple(draw(st.lists(st.integers(low, 2), min_size=dims, max_size=dims))) for low in (1, 0, 1)
+    )
+    if draw(st.booleans()):
+        padding = (0,) * dims
+    batch, n = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    size = [d * (k - 1) + 1 + draw(st.integers(0, 2)) for k, d in zip(window, dilation)]
+
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**20)))
+
+    def random(*shape):
+        return torch.randn(*shape, dtype=torch.double, generator=generator)
+
+    m = positions * blocks_out * blocks_in
+    x, cells = (
+        random(batch, ci * blocks_in * groups, *size),
+        random(n, co, ci, *(window if whole_window else [1] * dims)),
+    )
+    start = torch.eye(max(m, n), dtype=torch.double)[:m, :n]
+    alpha = contrasting_attention(random(batch, m, n + 1), draw(st.sampled_from([0.0, 0.3, 1.0])), start)
+    kernel = (co * blocks_out, ci * blocks_in, *window)
+    bias = random(kernel[0]) if draw(st.booleans()) else None
+    if draw(st.booleans()):
+        cells = cells.transpose(0, 1).contiguous().transpose(0, 1)  # as a warehouse has them
+    return x, alpha, cells, kernel, bias, stride, padding, dilation, groups
+
+
+def few_rows_at_a_time(parts, keep):
+    """Mixes kernels in parts, and keeps them for the backward pass or not, however small they are."""
+    return mock.patch.multiple(mixture, PART_BYTES=64 if parts else 2**26, KEEP_UP_TO=4 if keep else 0)
+
+
+@settings(max_examples=120, deadline=None)
+@given(case=cases(), parts=st.booleans(), keep=st.booleans())
+def test_output_and_gradients_are_the_textbooks(case, parts, keep):
+    x, alpha, cells, kernel, bias, *geometry = case
+    leaves = [t.detach().requires_grad_() for t in (x, alpha, cells, bias) if t is not None]
+    bias = leaves[3] if bias is not None else None
+    expected = textbook_conv(*leaves[:3], kernel, bias, *geometry)
+    with few_rows_at_a_time(parts, keep):
+        out = mixture_conv(*leaves[:3], kernel, bias, *geometry)
+        grad = torch.randn_like(expected)
+        found = torch.autograd.grad(out, leaves, grad)
+    torch.testing.assert_close(out, expected)
+    for ours, textbook in zip(found, torch.autograd.grad(expected, leaves, grad)):
+        torch.testing.assert_close(ours, textbook)
+
+
+@settings(max_examples=25, deadline=None)
+@given(case=cases(), parts=st.booleans(), keep=st.booleans())
+def test_gradients_are_those_of_finite_differences(case, parts, keep):
+    x, alpha, cells, kernel, bias, *geometry = case
+    inputs = [t.detach().requires_grad_() for t in (x, alpha, cells)]
+    with few_rows_at_a_time(parts, keep):
+        assert torch.autograd.gradcheck(
+            lambda *leaves: mixture_conv(*leaves, kernel, bias, *geometry), inputs, fast_mode=True
+        )
+
+
+ARGUMENTS = {'pointwise': dict(kernel=(6, 4, 1, 1)), 'windowed': dict(kernel=(6, 4, 3, 3), padding=1)}
+
+
+def tensors(kernel, batch=2, dtype=torch.float):
+    """Input, weights of the mix and cells of 3 x 2 for a kernel."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = (batch, 4, 5, 5), (batch, kernel[0] // 3 * kernel[1] // 2 * kernel[2] * kernel[3], 7), (7, 3, 2, 1, 1)
+    return [torch.randn(shape, generator=generator).to(dtype).requires_grad_() for shape in shapes]
+
+
+@pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
+@pytest.mark.parametrize('needed', [(0,), (1,), (2,), (0, 2)])
+@pytest.mark.parametrize('batch', [2, 5])
+def test_only_some_gradients(arguments, needed, batch):
+    leaves = tensors(arguments['kernel'], batch, torch.double)
+    expected = torch.autograd.grad(textbook_conv(*leaves, **arguments).sum(), [leaves[i] for i in needed])
+    for i, leaf in enumerate(leaves):
+        leaf.requires_grad_(i in needed)
+    found = torch.autograd.grad(mixture_conv(*leaves, **arguments).sum(), [leaves[i] for i in needed])
+    for ours, textbook in zip(found, expected):
+        torch.testing.assert_close(ours, textbook)
+
+
+@pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
+def test_channels_last_stays_channels_last(arguments):
+    x, alpha, cells = tensors(arguments['kernel'])
+    out = mixture_conv(x.to(memory_format=torch.channels_last), alpha, cells, **arguments)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(out, textbook_conv(x, alpha, cells, **arguments))
+
+
+@pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
+def test_autocast_mixes_in_its_type_and_gives_gradients_in_theirs(arguments):
+    leaves = tensors(arguments['kernel'])
+    exact = textbook_conv(*leaves, **arguments)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = mixture_conv(*leaves, **arguments)
+    assert out.dtype == torch.bfloat16
+    assert (out.float() - exact).norm() < 0.02 * exact.norm()
+    for ours, expected in zip(*(torch.autograd.grad(y.float().sum(), leaves) for y in (out, exact))):
+        assert ours.dtype == torch.float
+        assert (ours - expected).norm() < 0.02 * expected.norm()
+
+
+def test_differentiating_twice_is_refused():
+    leaves = tensors((6, 4, 1, 1))
+    (grad,) = torch.autograd.grad(mixture_conv(*leaves, (6, 4, 1, 1)).square().sum(), leaves[0], create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize('batch, kept', [(4, True), (5, False)])
+def test_only_small_batches_keep_their_kernels(batch, kept):
+    out = mixture_conv(*tensors((6, 4, 3, 3), batch), (6, 4, 3, 3))
+    kernels = out.grad_fn.saved_tensors[3]
+    assert kernels.numel() == (batch * 6 * 4 * 9 if kept else 0)

@@ -1,0 +1,106 @@
+"""Time and peak memory of KernelWarehouse backbones beside the plain ones and beside a textbook implementation.
+
+python tools/benchmark.py                                       the rows of docs/benchmark.md
+python tools/benchmark.py r50,1x,train,2,480x640                rows of your own: BACKBONE,BUDGET,train|test,BATCH,SIZE
+python tools/benchmark.py --detector r50,1x,train,2,480x640     the whole Mask R-CNN: training step or test image
+"""
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from keep_memory import keep_memory
+
+if __name__ == '__main__':
+    keep_memory()
+
+# Of mmengine, at every start, and of every child process.
+warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+
+from mmkw.benchmark import BACKBONES, Setting, Workload, measure  # noqa: E402
+
+ROWS = (
+    'r50,1x,train,2,480x640',
+    'r50,1x,train,16,224x224',
+    'r50,4x,train,2,480x640',
+    'r50,1x,test,1,800x1216',
+    'r50,1x,test,16,224x224',
+    'mbv2,1x,train,2,480x640',
+    'mbv2,4x,test,16,224x224',
+)
+
+
+def workload(text: str) -> Workload:
+    try:
+        backbone, budget, mode, batch, size = text.split(',')
+        height, width = (int(side) for side in size.split('x'))
+        return Workload(backbone, budget, mode, int(batch), height, width)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text!r}: {error}; write BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH with one of the backbones '
+            f'{", ".join(BACKBONES)}, such as r50,1x,train,2,480x640'
+        ) from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('rows', nargs='*', type=workload, help='default: those of docs/benchmark.md')
+    parser.add_argument('--repeat', type=int, default=5, help='timed runs of each, alternating (default: 5)')
+    parser.add_argument('--threads', type=int, help="default: torch's")
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument('--amp', action='store_true', help='autocast: bfloat16 on a CPU, float16 on a GPU')
+    parser.add_argument('--channels-last', action='store_true')
+    parser.add_argument('--compile', action='store_true', help='torch.compile the backbones')
+    parser.add_argument('--no-memory', action='store_true', help='leave out peak memory, which takes its own processes')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write versions, command and figures there too')
+    parser.add_argument('--detector', action='store_true', help='the whole Mask R-CNN')
+    args = parser.parse_args()
+    if args.repeat < 1:
+        parser.error(f'--repeat must be at least 1, got {args.repeat}')
+    if args.threads is not None and args.threads < 1:
+        parser.error(f'--threads must be at least 1, got {args.threads}')
+    if args.detector and args.compile:
+        parser.error('--compile is for backbones; leave out --detector')
+    setting = Setting(args.device, args.amp, args.channels_last, args.compile, args.detector, args.threads)
+    try:
+        versions = setting.prepare()
+    except ValueError as error:
+        parser.error(str(error))
+    rows = args.rows or [workload(row) for row in ROWS]
+
+    print(', '.join(f'{name} {value}' for name, value in versions.items()), flush=True)
+    print(HEADER, flush=True)
+    results = []
+    for row in rows:
+        results.append(measure(row, setting, args.repeat, memory=not args.no_memory))
+        print(line_of(results[-1]), flush=True)
+    if args.json:
+        write(args.json, dict(command=' '.join(sys.argv), versions=versions, rows=results))
+
+
+HEADER = (
+    '| work | plain, s | KW, s | textbook, s | KW / plain | textbook / plain | floor / plain '
+    '| peak memory plain, MB | KW / plain | textbook / plain |\n|' + '---|' * 10
+)
+
+
+def line_of(row: dict) -> str:
+    seconds, peak = row['seconds'], row['peak_bytes']
+    cells = [row['work'], *(f'{seconds[name]:.3f}' for name in ('plain', 'kw', 'textbook'))]
+    cells += [f'{seconds[name] / seconds["plain"]:.2f}' for name in ('kw', 'textbook', 'floor')]
+    cells += [f'{peak["plain"] / 2**20:.0f}'] if peak else ['-']
+    cells += [f'{peak[name] / peak["plain"]:.2f}' if peak else '-' for name in ('kw', 'textbook')]
+    return '| ' + ' | '.join(cells) + ' |'
+
+
+def write(path: Path, content: dict) -> None:
+    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    temporary.write_text(json.dumps(content, indent=2) + '\n')
+    os.replace(temporary, path)
+
+
+if __name__ == '__main__':
+    main()
