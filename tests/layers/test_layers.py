@@ -145,6 +145,16 @@ def test_a_new_layer_is_cold():
     assert KWConv2d(4, 4, 3).warehouses.temperature == 0
 
 
+@pytest.mark.parametrize('kind', [KWConv1d, KWConv2d, KWConv3d])
+def test_a_network_moves_to_channels_last_but_its_cells_do_not(kind):
+    layer = kind(4, 6, 3, budget=2)
+    strides = layer.cells.stride()
+    expected = layer.cells.double()
+    layer.to(torch.float64, memory_format=torch.channels_last)
+    assert layer.cells.stride() == strides
+    assert torch.equal(layer.cells, expected)
+
+
 def test_a_whole_layer_survives_pickling():
     layer = KWConv2d(4, 4, 3).eval()
     buffer = io.BytesIO()

@@ -184,9 +184,8 @@ def test_resolves_from_every_scope(scope):
 @pytest.mark.parametrize('around', [None, [dict(type='TruncNormal', layer='Linear', std=0.02)]])
 def test_initialisers_of_linear_layers_leave_the_attentions_alone(around):
     model = build(BACKBONES['VisionTransformer'][0])
-    whole = MODELS.build(
-        dict(type='mmpretrain.ImageClassifier', backbone=dict(type='mmpretrain.LeNet5'), init_cfg=around)
-    )
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        whole = MODELS.build(dict(type='ImageClassifier', backbone=dict(type='LeNet5'), init_cfg=around))
     whole.backbone = model
     with torch.no_grad():
         for attention in (m for m in model.modules() if isinstance(m, KWAttention)):

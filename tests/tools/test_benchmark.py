@@ -41,6 +41,7 @@ def test_the_detector_in_channels_last(tmp_path):
         (['r50,fast,train,2,32x32'], 'budget must be'),
         (['r50,1x'], 'write BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH'),
         (['--repeat', '0'], '--repeat must be at least 1, got 0'),
+        (['--detector', '--amp'], '--detector --amp needs --device cuda'),
     ],
 )
 def test_bad_arguments(monkeypatch, capsys, options, message):
