@@ -1,0 +1,31 @@
+"""A detector starts from plain weights and is trained while its temperature falls, as the documentation says."""
+
+import pytest
+import torch
+from mmpretrain.models.backbones import ResNet
+from running import TINY_MASK_RCNN, run_tool
+from test_train_test import metrics
+
+from mmkw.demo import shapes
+
+pytestmark = pytest.mark.slow
+
+CONFIG = f"""
+_base_ = '{TINY_MASK_RCNN}'
+model = dict(backbone=dict(init_cfg=dict(type='PlainPretrained', checkpoint='plain.pth')))
+custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=1)]
+train_cfg = dict(max_epochs=1, val_interval=1)
+"""
+
+
+def test_trains_and_is_scored(tmp_path):
+    shapes.generate(tmp_path / 'shapes', seed=0, train=8, val=4, size=64)
+    torch.manual_seed(0)
+    torch.save(ResNet(18, stem_channels=16, base_channels=16).state_dict(), tmp_path / 'plain.pth')
+    (tmp_path / 'config.py').write_text(CONFIG)
+    log = run_tool('train.py', 'config.py', '--work-dir', 'detector', cwd=tmp_path)
+    found = metrics(log, 'val')
+    assert all(0 <= float(found[f'coco/{kind}_mAP']) <= 1 for kind in ('bbox', 'segm'))  # -1 says that nothing counted
+    assert 'temperature: 0.7500' in log  # of the first of four iterations
+    state = torch.load(tmp_path / 'detector' / 'epoch_1.pth', weights_only=True)['state_dict']
+    assert state['backbone.warehouses.temperature'] == 0
