@@ -3,9 +3,10 @@
 python tools/benchmark_shapes.py r50,1x,train,2,480x640
 
 Milliseconds, forward and backward together: `plain` the plain convolution; `product` the kernels and both gradients by
-one matrix product each over whole cells, `slabs` the same by slabs; then the whole operation `grouped`, as `matrices`
-(pointwise layers) and, of the better one, with the kernels kept from the forward pass; `parts` is how many parts the
-kernels are mixed in. `*` marks what mixture_conv chooses.
+one matrix product each over whole cells, `slabs` the same by slabs; then the whole operation as one `grouped`
+convolution, for pointwise layers also as matrix products by `blocks` of the kernel and with the `whole` kernel, and, of
+the chosen one, with the kernels `kept` from the forward pass; `parts` is how many parts the kernels are mixed in. `*`
+marks what mixture_conv chooses.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import torch  # noqa: E402
 from benchmark import workload  # noqa: E402
 from mmkw.benchmark import Setting, Workload, build_step  # noqa: E402
 from mmkw.layers import KWConvNd  # noqa: E402
-from mmkw.ops.mixture import _choose, _Grouped, _Pointwise, mix, mix_grad, mixture_conv  # noqa: E402
+from mmkw.ops.mixture import SLAB_FROM, _choose, _Grouped, _Pointwise, _Whole, mix, mix_grad, mixture_conv  # noqa: E402
 
 MODULE = 'mmkw.ops.mixture'
 
@@ -37,8 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.repeat < 1:
         parser.error(f'--repeat must be at least 1, got {args.repeat}')
-    print('| kernel, input, cells | layers | plain | product | slabs | grouped | matrices | kept | parts |')
-    print('|' + '---|' * 9)
+    print('| kernel, input, cells | layers | plain | product | slabs | grouped | blocks | whole | kept | parts |')
+    print('|' + '---|' * 10)
     for (layer, shape), count in distinct_layers(args.row).items():
         print(line(layer, shape, count, args.repeat), flush=True)
 
@@ -85,7 +86,7 @@ def line(layer: KWConvNd, shape: tuple[int, ...], count: int, repeat: int) -> st
     def whole(chosen: type, keep: int) -> float:
         def choose(x, cells, kernel, stride, padding, dilation, groups):  # noqa: ANN001, ANN202
             parts = _choose(x, cells, kernel, stride, padding, dilation, groups)
-            rest = (stride,) if chosen is _Pointwise else (stride, padding, dilation, groups)
+            rest = (stride,) if chosen in (_Pointwise, _Whole) else (stride, padding, dilation, groups)
             return chosen(x, cells, kernel, -(-parts.co // parts.part_rows), *rest)
 
         with mock.patch(f'{MODULE}._choose', choose), mock.patch(f'{MODULE}.KEEP_UP_TO', keep):
@@ -97,12 +98,12 @@ def line(layer: KWConvNd, shape: tuple[int, ...], count: int, repeat: int) -> st
         product = median(lambda: (rows @ flat, mixed @ flat.t(), rows.t() @ mixed))
         slabs = cells.flatten(2).transpose(0, 1)
         mixed = mix(rows, slabs)
-        by_slabs = median(lambda: (mix(rows, slabs), mix_grad(mixed, slabs), mix(rows.t(), mixed)))
+        with mock.patch(f'{MODULE}.SLAB_FROM', 0):
+            by_slabs = median(lambda: (mix(rows, slabs), mix_grad(mixed, slabs), mix(rows.t(), mixed)))
     chosen = _choose(x.detach(), cells.detach(), *(geometry[:1] + geometry[2:]))
-    times = {'grouped': whole(_Grouped, 0)}
-    if isinstance(chosen, _Pointwise):
-        times['matrices'] = whole(_Pointwise, 0)
-    best = 'matrices' if isinstance(chosen, _Pointwise) else 'grouped'
+    ways = {_Grouped: 'grouped', _Pointwise: 'blocks', _Whole: 'whole'}
+    times = {name: whole(way, 0) for way, name in ways.items() if way is _Grouped or type(chosen) is not _Grouped}
+    best = ways[type(chosen)]
     texts = {name: f'{value:.1f}{"*" if name == best else ""}' for name, value in times.items()}
     kernel = 'x'.join(map(str, layer.kernel_shape))
     return (
@@ -112,10 +113,11 @@ def line(layer: KWConvNd, shape: tuple[int, ...], count: int, repeat: int) -> st
                 f'{kernel}, {"x".join(map(str, shape))}, {"x".join(map(str, cells.shape[:3]))}',
                 str(count),
                 f'{both_ways(lambda: conv(x, weight, None, *geometry[2:]), x, weight):.1f}',
-                f'{product:.1f}',
-                f'{by_slabs:.1f}*',
+                f'{product:.1f}{"*" if slabs.shape[2] < SLAB_FROM else ""}',
+                f'{by_slabs:.1f}{"*" if slabs.shape[2] >= SLAB_FROM else ""}',
                 texts['grouped'],
-                texts.get('matrices', '-'),
+                texts.get('blocks', '-'),
+                texts.get('whole', '-'),
                 f'{whole(type(chosen), batch):.1f}',
                 str(len(list(chosen.parts()))),
             )

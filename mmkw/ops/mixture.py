@@ -7,8 +7,8 @@ the mix, that of the cells), and the kernels themselves, of which every sample h
   one product over whole cells, whose long rows lie a power of two apart.
 * Kernels are mixed for a few slabs at a time, which bounds the memory, and mixed again for the backward pass unless the
   batch is small.
-* A pointwise convolution is a batched matrix product that reads the kernels as the mixing left them. Any other is one
-  convolution of ``B * groups`` groups.
+* A pointwise convolution is a batched matrix product. It reads the kernels block by block, as the mixing left them,
+  unless blocks are small beside the positions. Any other convolution is one of ``B * groups`` groups.
 
 ``tools/benchmark_shapes.py`` measures what these choices rest on.
 """
@@ -27,6 +27,10 @@ from torch.autograd.function import once_differentiable
 KEEP_UP_TO = 4
 # Kernels mixed at a time. Smaller is slower: the input of the convolution is read again for every part.
 PART_BYTES = 2**26
+# Rows shorter than this are not worth a product of their own; all rows then are one.
+SLAB_FROM = 64
+# Of putting a pointwise kernel in one piece, in passes over it.
+COPY_COST = 4
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -157,14 +161,22 @@ def _slabs(cells: Tensor, part: slice, dtype: torch.dtype) -> Tensor:
 
 def mix(rows: Tensor, slabs: Tensor) -> Tensor:
     """Rows of all blocks of all kernels, ``(rows, M, ci * cell_window)``."""
+    if slabs.shape[2] < SLAB_FROM:
+        return (rows @ _as_one(slabs)).unflatten(1, (len(slabs), -1)).transpose(0, 1)
     return torch.bmm(rows.expand(len(slabs), -1, -1), slabs)
 
 
 def mix_grad(dmixed: Tensor, slabs: Tensor) -> Tensor:
     """Gradient of the rows of alpha, ``(M, n)``."""
+    if slabs.shape[2] < SLAB_FROM:
+        return _as_one(dmixed) @ _as_one(slabs).t()
     if dmixed.shape[1] > slabs.shape[1]:  # as the larger operand on the right the kernels are read faster
         return torch.bmm(slabs, dmixed.transpose(1, 2)).sum(0).t()
     return torch.bmm(dmixed, slabs.transpose(1, 2)).sum(0)
+
+
+def _as_one(slabs: Tensor) -> Tensor:
+    return slabs.transpose(0, 1).flatten(1)
 
 
 class _Conv:
@@ -230,12 +242,7 @@ class _Pointwise(_Conv):
         return dx, dmixed
 
     def input_grad(self, dx: Tensor) -> Tensor:
-        dx = dx.view(self.batch, -1, *self.size)
-        if dx.shape == self.x.shape:
-            return dx
-        whole = torch.zeros_like(self.x)
-        whole[self.steps] = dx
-        return whole
+        return _spread(dx.view(self.batch, -1, *self.size), self.x, self.steps)
 
 
 class _Grouped(_Conv):
@@ -294,13 +301,42 @@ class _Grouped(_Conv):
             self.groups,
             [need_x, need_mixed, False],
         )
-        if need_mixed:
-            shape = (self.batch, self.blocks_out, rows, self.blocks_in, self.ci, self.positions, self.cell_window)
-            dweight = dweight.reshape(shape).permute(2, 0, 5, 1, 3, 4, 6).flatten(5).flatten(1, 4)
-        return dx, dweight
+        return dx, self._slabs_of(dweight, rows) if need_mixed else None
+
+    def _slabs_of(self, dweight: Tensor, rows: int) -> Tensor:
+        shape = (self.batch, self.blocks_out, rows, self.blocks_in, self.ci, self.positions, self.cell_window)
+        return dweight.reshape(shape).permute(2, 0, 5, 1, 3, 4, 6).flatten(5).flatten(1, 4)
 
     def input_grad(self, dx: Tensor) -> Tensor:
         return dx.view(self.x.shape)
+
+
+class _Whole(_Grouped):
+    """Of a pointwise layer: one matrix product a sample, with the whole kernel in one piece."""
+
+    def __init__(self, x: Tensor, cells: Tensor, kernel: Sequence[int], row_parts: int, stride: Sequence[int]) -> None:
+        self.all, self.steps = x, (..., *(slice(None, None, step) for step in stride))
+        super().__init__(x[self.steps], cells, kernel, row_parts, stride, (), (), 1)
+        self.matrices = self.input.reshape(self.batch, kernel[1], -1)
+
+    def _matrix(self, mixed: Tensor) -> Tensor:
+        return self._weight(mixed).view(self.batch, -1, self.kernel[1])
+
+    def forward(self, mixed: Tensor) -> Tensor:
+        out = torch.bmm(self._matrix(mixed), self.matrices)
+        return out.view(self.batch, self.blocks_out, -1, *self.x.shape[2:])
+
+    def backward(
+        self, mixed: Optional[Tensor], grad: Tensor, need_x: bool, need_mixed: bool
+    ) -> tuple[Optional[Tensor], Optional[Tensor]]:
+        rows = grad.shape[2]
+        grad = grad.flatten(3).flatten(1, 2)
+        dx = torch.bmm(self._matrix(mixed).transpose(1, 2), grad) if need_x else None
+        dmixed = self._slabs_of(torch.bmm(grad, self.matrices.transpose(1, 2)), rows) if need_mixed else None
+        return dx, dmixed
+
+    def input_grad(self, dx: Tensor) -> Tensor:
+        return _spread(dx.view(self.x.shape), self.all, self.steps)
 
 
 def _choose(
@@ -311,15 +347,29 @@ def _choose(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
-) -> Union[_Pointwise, _Grouped]:
+) -> Union[_Pointwise, _Grouped, _Whole]:
     parts = math.ceil(len(x) * math.prod(kernel) * x.element_size() / PART_BYTES)
     if math.prod(kernel[2:]) == 1 and groups == 1 and not any(padding):
-        return _Pointwise(x, cells, kernel, parts, stride)
+        # Block by block inputs and outputs are gone through more often; in one piece the kernel is copied once more.
+        co, ci = cells.shape[1:3]
+        positions = math.prod(math.ceil(size / step) for size, step in zip(x.shape[2:], stride))
+        more = ((kernel[0] // co - 1) * kernel[1] + (kernel[1] // ci - 1) * kernel[0]) * positions
+        way = _Pointwise if more <= COPY_COST * kernel[0] * kernel[1] else _Whole
+        return way(x, cells, kernel, parts, stride)
     return _Grouped(x, cells, kernel, parts, stride, padding, dilation, groups)
 
 
 def _cat(tensors: list[Tensor], dim: int) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim)
+
+
+def _spread(dx: Tensor, x: Tensor, steps: tuple) -> Tensor:
+    """The gradient of x from that of ``x[steps]``."""
+    if dx.shape == x.shape:
+        return dx
+    whole = torch.zeros_like(x)
+    whole[steps] = dx
+    return whole
 
 
 def _add(total: Optional[Tensor], part: Optional[Tensor]) -> Optional[Tensor]:
