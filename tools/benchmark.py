@@ -7,7 +7,6 @@ python tools/benchmark.py --detector r50,1x,train,2,480x640     the whole Mask R
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -21,6 +20,7 @@ if __name__ == '__main__':
 warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 
 from mmkw.benchmark import BACKBONES, Setting, Workload, measure  # noqa: E402
+from mmkw.checkpoints.files import write_whole  # noqa: E402
 
 ROWS = (
     'r50,1x,train,2,480x640',
@@ -78,7 +78,8 @@ def main() -> None:
         results.append(measure(row, setting, args.repeat, memory=not args.no_memory))
         print(line_of(results[-1]), flush=True)
     if args.json:
-        write(args.json, dict(command=' '.join(sys.argv), versions=versions, rows=results))
+        content = json.dumps(dict(command=' '.join(sys.argv), versions=versions, rows=results), indent=2) + '\n'
+        write_whole(args.json, lambda path: Path(path).write_text(content))
 
 
 HEADER = (
@@ -94,12 +95,6 @@ def line_of(row: dict) -> str:
     cells += [f'{peak["plain"] / 2**20:.0f}'] if peak else ['-']
     cells += [f'{peak[name] / peak["plain"]:.2f}' if peak else '-' for name in ('kw', 'textbook')]
     return '| ' + ' | '.join(cells) + ' |'
-
-
-def write(path: Path, content: dict) -> None:
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(json.dumps(content, indent=2) + '\n')
-    os.replace(temporary, path)
 
 
 if __name__ == '__main__':

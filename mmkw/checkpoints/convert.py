@@ -5,12 +5,11 @@ from typing import Union
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmkw.version import __version__
 
-from .files import write_whole
+from .files import build_model, write_whole
 from .plain import read_plain, warm_start_from_plain
 from .published import published_to_mmkw, read_published
 
@@ -80,9 +79,6 @@ def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path
 def _build(config: Union[str, Path]) -> nn.Module:
     """The classifier of a config, or the backbone of a detector, without loading any weights."""
     cfg = Config.fromfile(config)
-    scope = cfg.get('default_scope', 'mmengine')
     if 'model' not in cfg or 'backbone' not in cfg.model:
         raise ValueError(f'config {config} has no model with a backbone')
-    cfg.model.backbone.pop('init_cfg', None)
-    with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(cfg.model if 'head' in cfg.model else cfg.model.backbone)
+    return build_model(cfg, None if 'head' in cfg.model else 'backbone')
