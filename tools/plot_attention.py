@@ -7,14 +7,14 @@ import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 
 import cv2
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
+from mmkw.checkpoints.files import build_model, load_into
 from mmkw.demo.attention_figure import plot_attention
 from mmkw.demo.figures import save
 from mmkw.engine.launch import or_exit
@@ -53,12 +53,11 @@ def main() -> None:
 
 
 def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
-    model = MODELS.build(cfg.model).eval()
     try:
-        content = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        model.load_state_dict(content.get('state_dict', content))
-    except (RuntimeError, UnpicklingError, EOFError, AttributeError) as error:
-        raise LaunchError(f'{checkpoint} does not fit the config, or is no checkpoint: {str(error)[:500]}') from error
+        model = build_model(cfg)
+        load_into(model, checkpoint)
+    except ValueError as error:
+        raise LaunchError(f'{checkpoint} does not fit the config, or is no checkpoint: {error}') from error
     return model
 
 
