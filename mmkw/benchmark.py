@@ -21,7 +21,7 @@ import mmkw.models
 from mmkw.layers import KWConvNd
 from mmkw.layers import conv as conv_layers
 from mmkw.ops import mixture_conv
-from mmkw.ops.mixture import mix, mix_grad
+from mmkw.ops.products import product
 from mmkw.ops.textbook import textbook_conv
 from mmkw.plans.plan import parse_budget
 
@@ -114,9 +114,6 @@ def build_step(variant: str, work: Workload, setting: Setting) -> tuple[nn.Modul
         model = MODELS.build(cfg)
     model.train(work.mode == 'train')
     model = setting.place(model)
-    if variant == 'textbook':
-        for cells in model.get_submodule('backbone.warehouses' if setting.detector else 'warehouses').parameters():
-            cells.data = cells.data.contiguous()  # the layout in which its product is fastest
     images = setting.place(torch.randn(work.batch, 3, work.height, work.width))
     run = _detector_pass(model, images, work) if setting.detector else _backbone_pass(model, images, work, setting)
 
@@ -219,21 +216,19 @@ def _bare_products(model: nn.Module, work: Workload, setting: Setting, repeat: i
     shapes: dict[tuple[int, ...], int] = {}
     for layer in model.modules():
         if isinstance(layer, KWConvNd):
-            n, co, *rest = layer.cells.shape
-            shape = (len(layer.start) * work.batch, n, co, torch.Size(rest).numel())
+            shape = (len(layer.start) * work.batch, len(layer.cells), layer.cells[0].numel())
             shapes[shape] = shapes.get(shape, 0) + 1
     total = 0.0
-    for (rows, n, co, length), count in shapes.items():
-        alpha, slabs, mixed = (
-            torch.randn(shape, device=setting.device).to(dtype)
-            for shape in ((rows, n), (co, n, length), (co, rows, length))
+    for (rows, n, length), count in shapes.items():
+        alpha, cells, mixed = (
+            torch.randn(shape, device=setting.device).to(dtype) for shape in ((rows, n), (n, length), (rows, length))
         )
 
-        def products(alpha: Tensor = alpha, slabs: Tensor = slabs, mixed: Tensor = mixed) -> None:
-            mix(alpha, slabs)
+        def products(alpha: Tensor = alpha, cells: Tensor = cells, mixed: Tensor = mixed) -> None:
+            product(alpha, cells.t())
             if work.mode == 'train':
-                mix_grad(mixed, slabs)
-                mix(alpha.t(), mixed)
+                product(mixed, cells)
+                product(alpha.t(), mixed.t())
             setting.synchronize()
 
         products()

@@ -26,7 +26,7 @@ import torch  # noqa: E402
 from benchmark import workload  # noqa: E402
 from mmkw.benchmark import Setting, Workload, build_step  # noqa: E402
 from mmkw.layers import KWConvNd  # noqa: E402
-from mmkw.ops.mixture import SLAB_FROM, _choose, _Grouped, _Pointwise, _Whole, mix, mix_grad, mixture_conv  # noqa: E402
+from mmkw.ops import mixture_conv  # noqa: E402
 
 MODULE = 'mmkw.ops.mixture'
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mmkw.ops.autocast import no_autocast
+
 _NORMS = {'BN': nn.BatchNorm1d, 'LN': nn.LayerNorm}
 
 
@@ -68,10 +70,17 @@ class KWAttention(nn.Module):
         if self.has_basis:
             nn.init.zeros_(self.basis_bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map an input ``(B, in_channels, *size)`` to logits ``(B, m, n + 1)``, the zero cell last."""
-        pooled = x.flatten(2).mean(-1)
-        if self.training and self.norm1.training and isinstance(self.norm1, nn.BatchNorm1d) and len(x) == 1:
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Map an input that is pooled already, ``(B, in_channels)``, to logits ``(B, m, n + 1)``, the zero cell last.
+
+        Under autocast too it computes in the type of its weights: it is next to no work, and half precision is too
+        coarse for a division by the sum of hundreds of logits.
+        """
+        with no_autocast(pooled.device.type):
+            return self._logits(pooled.to(self.fc1.weight.dtype))
+
+    def _logits(self, pooled: Tensor) -> Tensor:
+        if self.training and self.norm1.training and isinstance(self.norm1, nn.BatchNorm1d) and len(pooled) == 1:
             raise ValueError(
                 "the attention's BatchNorm1d cannot train on a batch of 1; use at least 2 samples a GPU, "
                 "norm_eval=True in the backbone, or norm='LN'"
@@ -79,7 +88,7 @@ class KWAttention(nn.Module):
         logits = self.fc2(self.relu(self.norm1(self.fc1(pooled))))
         if not self.has_basis:
             return logits.view(-1, self.mixtures, self.cells + 1)
-        local, basis, zero = logits.view(len(x), self.mixtures, -1).split((self.local, self.basis, 1), dim=-1)
+        local, basis, zero = logits.view(len(pooled), self.mixtures, -1).split((self.local, self.basis, 1), dim=-1)
         others = self.fc3(basis)
         before, after = others[..., : self.start], others[..., self.start :]
         return torch.cat((before, local, after, zero), dim=-1) + self.basis_bias

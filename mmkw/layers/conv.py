@@ -13,6 +13,7 @@ from mmkw.ops import (
     contrasting_attention,
     mixture_conv,
     num_mixtures,
+    pool,
     start_matrix,
 )
 
@@ -160,7 +161,8 @@ class KWConvNd(nn.Module):
 
     def alpha(self, x: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for an input."""
-        return self.alpha_of(self.attention(x))
+        _, pooled = pool(x)
+        return self.alpha_of(self.attention(pooled))
 
     def alpha_of(self, logits: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for logits of the attention, ``(B, m, n + 1)``."""
@@ -180,7 +182,8 @@ class KWConvNd(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
-        alpha, padding = self.alpha(x), self.padding
+        x, pooled = pool(x)
+        alpha, padding = self.alpha_of(self.attention(pooled)), self.padding
         if self.padding_mode != 'zeros' or isinstance(padding, str):
             mode = 'constant' if self.padding_mode == 'zeros' else self.padding_mode
             x, padding = F.pad(x, self._pad_both_sides, mode=mode), 0

@@ -86,9 +86,7 @@ class Warehouse:
             raise ValueError(f'warehouse {name!r}: {error}') from error
         self.store, self.name, self.budget = store, name, budget
         self.taken = 0
-        # In memory, row a of all cells comes before row a + 1 of any: mixture_conv reads E[:, a].
-        co, *rest = self.cell
-        store.register_parameter(name, nn.Parameter(torch.empty(co, self.n, *rest).transpose(0, 1)))
+        store.register_parameter(name, nn.Parameter(torch.empty(self.n, *self.cell)))
 
     def take(self, mixtures: int) -> list[Optional[int]]:
         """Hand the next cells to a layer of ``mixtures`` mixtures, initialise them, and say which mixture starts where.

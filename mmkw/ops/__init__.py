@@ -5,6 +5,7 @@ from .cut import cut_kernel
 from .functional import ATTENTION_FUNCTIONS, contrasting_attention
 from .mixture import mixture_conv
 from .partition import cell_shape, num_cells, num_mixtures, start_assignment
+from .pool import pool
 from .start import START_STRATEGIES, start_matrix
 from .textbook import assemble_kernel, dynamic_conv
 
@@ -19,6 +20,7 @@ __all__ = [
     'mixture_conv',
     'num_cells',
     'num_mixtures',
+    'pool',
     'start_assignment',
     'start_matrix',
 ]

@@ -81,13 +81,13 @@ def test_linear_of_one_position():
 
 def test_basis_form_orders_local_and_nonlocal_cells():
     attention = KWAttention(4, mixtures=3, cells=7, nonlocal_basis_ratio=0.5, local_cells=(2, 1)).eval()
-    x = torch.randn(2, 4, 5)
-    hidden = attention.relu(attention.norm1(attention.fc1(x.mean(-1))))
+    pooled = torch.randn(2, 4)
+    hidden = attention.relu(attention.norm1(attention.fc1(pooled)))
     nn.init.normal_(attention.basis_bias)
     local, basis, zero = attention.fc2(hidden).view(2, 3, 18).split((1, 16, 1), -1)
     others = basis @ attention.fc3.weight.T
     expected = torch.cat((others[..., :2], local, others[..., 2:], zero), -1) + attention.basis_bias
-    torch.testing.assert_close(attention(x), expected)
+    torch.testing.assert_close(attention(pooled), expected)
 
 
 @pytest.mark.parametrize('in_channels, reduction, hidden', [(512, 1 / 16, 32), (64, 1 / 16, 16), (1280, 1 / 32, 40)])

@@ -1,5 +1,6 @@
 """mixture_conv is exactly the textbook's convolution, and its gradients are right."""
 
+from contextlib import ExitStack, contextmanager
 from unittest import mock
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkw.ops import contrasting_attention, mixture, mixture_conv
+from mmkw.ops import contrasting_attention, convolve, gather, mixture, mixture_conv, products
 from mmkw.ops.textbook import textbook_conv
 
 
@@ -45,38 +46,49 @@ def cases(draw):
     alpha = contrasting_attention(random(batch, m, n + 1), draw(st.sampled_from([0.0, 0.3, 1.0])), start)
     kernel = (co * blocks_out, ci * blocks_in, *window)
     bias = random(kernel[0]) if draw(st.booleans()) else None
-    if draw(st.booleans()):
-        cells = cells.transpose(0, 1).contiguous().transpose(0, 1)  # as a warehouse has them
     return x, alpha, cells, kernel, bias, stride, padding, dilation, groups
 
 
-def few_rows_at_a_time(parts, keep):
-    """Mixes kernels in parts, and keeps them for the backward pass or not, however small they are."""
-    return mock.patch.multiple(mixture, PART_BYTES=64 if parts else 2**26, KEEP_UP_TO=4 if keep else 0)
+@contextmanager
+def ways(draw):
+    """One of the ways of mixture_conv that otherwise depend on how large things are."""
+    limits = {
+        (mixture, 'PART_BYTES'): (64, 2**26),  # one sample at a time, or all
+        (mixture, 'KEEP_UP_TO'): (0, 4),
+        (gather, 'GATHER_BYTES'): (64, 2**26),
+        (convolve, 'PATCHES_FROM'): (1, 256),
+        (products, 'ONE_BY_ONE_FROM'): (1, 2**25),
+    }
+    with ExitStack() as stack:
+        for (module, name), values in limits.items():
+            stack.enter_context(mock.patch.object(module, name, draw(st.sampled_from(values), label=name)))
+        yield
 
 
-@settings(max_examples=120, deadline=None)
-@given(case=cases(), parts=st.booleans(), keep=st.booleans())
-def test_output_and_gradients_are_the_textbooks(case, parts, keep):
+# In float64 the formulas themselves, in float32 the products that only it has.
+@settings(max_examples=150, deadline=None)
+@given(case=cases(), dtype=st.sampled_from([torch.double, torch.float]), data=st.data())
+def test_output_and_gradients_are_the_textbooks(case, dtype, data):
     x, alpha, cells, kernel, bias, *geometry = case
-    leaves = [t.detach().requires_grad_() for t in (x, alpha, cells, bias) if t is not None]
+    leaves = [t.detach().to(dtype).requires_grad_() for t in (x, alpha, cells, bias) if t is not None]
     bias = leaves[3] if bias is not None else None
     expected = textbook_conv(*leaves[:3], kernel, bias, *geometry)
-    with few_rows_at_a_time(parts, keep):
+    with ways(data.draw):
         out = mixture_conv(*leaves[:3], kernel, bias, *geometry)
         grad = torch.randn_like(expected)
         found = torch.autograd.grad(out, leaves, grad)
-    torch.testing.assert_close(out, expected)
+    tolerance = dict(rtol=1e-4, atol=1e-4) if dtype == torch.float else {}
+    torch.testing.assert_close(out, expected, **tolerance)
     for ours, textbook in zip(found, torch.autograd.grad(expected, leaves, grad)):
-        torch.testing.assert_close(ours, textbook)
+        torch.testing.assert_close(ours, textbook, **tolerance)
 
 
 @settings(max_examples=25, deadline=None)
-@given(case=cases(), parts=st.booleans(), keep=st.booleans())
-def test_gradients_are_those_of_finite_differences(case, parts, keep):
+@given(case=cases(), data=st.data())
+def test_gradients_are_those_of_finite_differences(case, data):
     x, alpha, cells, kernel, bias, *geometry = case
     inputs = [t.detach().requires_grad_() for t in (x, alpha, cells)]
-    with few_rows_at_a_time(parts, keep):
+    with ways(data.draw):
         assert torch.autograd.gradcheck(
             lambda *leaves: mixture_conv(*leaves, kernel, bias, *geometry), inputs, fast_mode=True
         )
@@ -138,3 +150,23 @@ def test_only_small_batches_keep_their_kernels(batch, kept):
     out = mixture_conv(*tensors((6, 4, 3, 3), batch), (6, 4, 3, 3))
     kernels = out.grad_fn.saved_tensors[3]
     assert kernels.numel() == (batch * 6 * 4 * 9 if kept else 0)
+
+
+@pytest.mark.parametrize('batch', [1, 2, 5])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_wide_layers(batch, layout):
+    """As large as the models' are, so that every limit is met where it lies."""
+    for kernel, padding, stride in (((256, 64, 3, 3), 1, 1), ((256, 128, 1, 1), 0, 2)):
+        generator = torch.Generator().manual_seed(0)
+        shapes = (batch, kernel[1], 40, 40), (batch, kernel[2] * kernel[3] * kernel[1] // 16, 5), (5, 256, 16, 1, 1)
+        leaves = [torch.randn(shape, generator=generator) for shape in shapes]
+        leaves[0] = leaves[0].to(memory_format=layout)
+        leaves = [leaf.requires_grad_() for leaf in leaves]
+        out = mixture_conv(*leaves, kernel, padding=padding, stride=stride)
+        expected = textbook_conv(*leaves, kernel, padding=padding, stride=stride)
+        assert out.is_contiguous(memory_format=layout)
+        grad = torch.randn(out.shape, generator=generator)
+        for ours, textbook in zip(
+            (out, *torch.autograd.grad(out, leaves, grad)), (expected, *torch.autograd.grad(expected, leaves, grad))
+        ):
+            assert (ours - textbook).norm() < 1e-5 * textbook.norm()

@@ -1,0 +1,116 @@
+"""The gradient of a warehouse, gathered over the layers that share it.
+
+Left to autograd, each layer would write a gradient as large as the whole warehouse, and add it to the others'. Here a
+layer leaves what it has, the rows of alpha and the gradients of its mixed cells, and one product for many layers makes
+the gradient of it.
+
+Autograd has to know when all have: the layers of a forward pass depend on the cells through one node, :class:`_Gate`,
+which it runs after them, and which alone returns the gradient.
+"""
+
+from typing import Any, Optional
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .products import product
+
+# What layers leave is multiplied at the latest when it takes this much memory.
+GATHER_BYTES = 2**26
+
+# Both since torch 2.1.
+_CAN_GATHER = hasattr(torch._C, '_current_graph_task_id') and hasattr(torch, 'compiler')
+
+
+class CellGradient:
+    """``alpha^T @ dmixed``, summed over samples and layers.
+
+    Args:
+        cells: The warehouse, flat: ``(n, cell)``.
+        dtype: Of what is left here; the sum has that of the cells.
+    """
+
+    def __init__(self, cells: Tensor, dtype: torch.dtype) -> None:
+        self._cells, self._dtype = cells, dtype
+        self._sum: Optional[Tensor] = None
+        self._alpha: list[Tensor] = []
+        self._dmixed: Optional[Tensor] = None
+        self._taken = 0
+
+    def leave(self, alpha: Tensor, expected: int) -> Tensor:
+        """Leave rows of alpha, ``(rows, n)``.
+
+        Returns:
+            ``(rows, cell)``, to be filled with the gradients of what they mixed, before anything else is called.
+        """
+        rows, length = len(alpha), self._cells.shape[1]
+        if self._dmixed is not None and self._taken + rows > len(self._dmixed):
+            self._multiply()
+        if self._dmixed is None or rows > len(self._dmixed):
+            fitting = GATHER_BYTES // (length * torch.finfo(self._dtype).bits // 8)
+            self._dmixed = self._cells.new_empty(max(rows, min(expected, fitting)), length, dtype=self._dtype)
+        self._alpha.append(alpha)
+        self._taken += rows
+        return self._dmixed[self._taken - rows : self._taken]
+
+    def total(self) -> Tensor:
+        """The gradient of the cells, ``(n, cell)``."""
+        self._multiply()
+        return self._sum
+
+    def _multiply(self) -> None:
+        alpha = self._alpha[0] if len(self._alpha) == 1 else torch.cat(self._alpha)
+        part = product(alpha.t(), self._dmixed[: self._taken].t()).to(self._cells.dtype)
+        self._sum = part if self._sum is None else self._sum.add_(part)
+        self._alpha, self._taken = [], 0
+
+
+class Gather:
+    """Where the layers that mix from the same cells leave their part of the gradient.
+
+    ``token`` is what such a layer's output has to depend on instead of the cells. The layers' autograd contexts own the
+    gather, so it lives as long as the graph of their forward pass.
+    """
+
+    def __init__(self, cells: Tensor) -> None:
+        self.cells = cells
+        self._gradients: dict[tuple[int, torch.dtype], CellGradient] = {}
+        self.token = _Gate.apply(cells, self._gradients)
+
+    def gradient(self, dtype: torch.dtype) -> CellGradient:
+        """That of the backward pass now running: there may be several of one graph, one within another or unended."""
+        key = torch._C._current_graph_task_id(), dtype
+        if key not in self._gradients:
+            self._gradients[key] = CellGradient(self.cells.detach().flatten(1), dtype)
+        return self._gradients[key]
+
+
+_GATHERS: 'WeakValueDictionary[int, Gather]' = WeakValueDictionary()
+
+
+def gather_of(cells: Tensor) -> Optional[Gather]:
+    """The gather of these cells; None where each layer has to return a gradient itself, as in a compiled graph."""
+    if not _CAN_GATHER or torch.compiler.is_compiling():
+        return None
+    gather = _GATHERS.get(id(cells))
+    # An older graph can still be alive while the cells have been moved in between.
+    if gather is None or (gather.token.dtype, gather.token.device) != (cells.dtype, cells.device):
+        gather = _GATHERS[id(cells)] = Gather(cells)
+    return gather
+
+
+class _Gate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, gradients: dict[tuple[int, torch.dtype], CellGradient]) -> Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.gradients, ctx.shape = gradients, cells.shape
+        return cells.new_empty(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, _nothing: Optional[Tensor]) -> tuple[Optional[Tensor], None]:
+        task = torch._C._current_graph_task_id()
+        found = [ctx.gradients.pop(key).total() for key in list(ctx.gradients) if key[0] == task]
+        return sum(found[1:], start=found[0]).view(ctx.shape) if found else None, None

@@ -1,0 +1,38 @@
+"""Pooling an input on its way to the convolution."""
+
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def pool(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Global average pooling of ``(B, C, *size)`` (section 3.3), for an input that is used once more.
+
+    The gradient of the mean is added to the other use's where that lies in memory. Two uses that autograd joins would
+    write, and read again, a tensor of the input's size for it.
+
+    Returns:
+        The input, for its only other use, and its means ``(B, C)``. Once differentiable.
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _Pool.apply(x)
+    return x, x.flatten(2).mean(-1)
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.shape = x.shape
+        return x.view_as(x), x.flatten(2).mean(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dx: Optional[Tensor], dmean: Optional[Tensor]) -> Optional[Tensor]:
+        if dmean is None:
+            return dx
+        positions = ctx.shape[2:].numel()
+        dmean = (dmean / positions).view(*ctx.shape[:2], *[1] * len(ctx.shape[2:]))
+        return dmean.expand(ctx.shape) if dx is None else dx.add_(dmean)

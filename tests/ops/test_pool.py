@@ -1,0 +1,34 @@
+"""Pooling beside the convolution gives autograd's values and gradients."""
+
+import pytest
+import torch
+
+from mmkw.ops import pool
+
+
+@pytest.fixture(params=[(2, 3, 4), (2, 3, 4, 5), (2, 3, 2, 2, 2)], ids=['1d', '2d', '3d'])
+def x(request):
+    return torch.randn(request.param, dtype=torch.double, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+def uses(passed, mean):
+    yield (passed.square().sum() + mean.pow(3).sum())
+    yield passed.square().sum()
+    yield mean.pow(3).sum()
+
+
+@pytest.mark.parametrize('which', range(3), ids=['both', 'input alone', 'mean alone'])
+def test_gradients(x, which):
+    found, expected = (list(uses(*pair))[which] for pair in (pool(x), (x, x.flatten(2).mean(-1))))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, x)[0] for loss in (found, expected)))
+
+
+def test_other_uses_of_the_input_keep_their_gradients(x):
+    """What is added in place is the gradient of the one use, and nobody else's."""
+    grad = torch.randn_like(x)
+    before = grad.clone()
+    passed, mean = pool(x)
+    found = torch.autograd.grad((passed * 2, x * 3, mean.sum()), x, (grad, grad, torch.ones(()).double()))[0]
+    torch.testing.assert_close(found, 5 * before + 1 / x[0, 0].numel())
+    torch.testing.assert_close(grad, before)
