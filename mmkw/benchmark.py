@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import os
 import platform
 import statistics
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
+from unittest import mock
 
 import torch
 from mmengine.config import Config
@@ -238,8 +240,11 @@ def _bare_products(model: nn.Module, work: Workload, setting: Setting, repeat: i
 
 def _peak_in_child(variant: str, work: Workload, setting: Setting) -> int:
     """Peak memory of two steps above what the process held before the model was built, in bytes."""
-    context = multiprocessing.get_context('spawn')
-    with context.Pool(1) as pool:
+    # glibc shall give every large block back at once, so that what is resident is what is in use.
+    others = {name: value for name, value in os.environ.items() if not name.startswith('MALLOC_')}
+    with mock.patch.dict(os.environ, {**others, 'MALLOC_MMAP_THRESHOLD_': str(2**16)}, clear=True):
+        pool = multiprocessing.get_context('spawn').Pool(1)
+    with pool:
         return pool.apply(_peak, (variant, work, setting))
 
 

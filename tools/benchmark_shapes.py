@@ -2,17 +2,18 @@
 
 python tools/benchmark_shapes.py r50,1x,train,2,480x640
 
-Milliseconds, forward and backward together: `plain` the plain convolution; `product` the kernels and both gradients by
-one matrix product each over whole cells, `slabs` the same by slabs; then the whole operation as one `grouped`
-convolution, for pointwise layers also as matrix products by `blocks` of the kernel and with the `whole` kernel, and, of
-the chosen one, with the kernels `kept` from the forward pass; `parts` is how many parts the kernels are mixed in. `*`
-marks what mixture_conv chooses.
+Milliseconds, forward and backward together: `plain` the plain convolution, `KW` the whole operation as it is, then the
+operation with one choice made for it: `MKL` without oneDNN's product; `batch` and `single`, matrix products of all
+samples at once or one by one; `grouped` and `patches`, the gradient of windowed kernels as a convolution or as a
+product with the input's patches; `kept` and `again`, kernels kept for the backward pass or mixed again; `quarter`, with
+parts of a quarter of the memory. Runs alternate; `-` where the choice does not arise.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
@@ -26,9 +27,19 @@ import torch  # noqa: E402
 from benchmark import workload  # noqa: E402
 from mmkw.benchmark import Setting, Workload, build_step  # noqa: E402
 from mmkw.layers import KWConvNd  # noqa: E402
-from mmkw.ops import mixture_conv  # noqa: E402
+from mmkw.ops import convolve, mixture, mixture_conv, products  # noqa: E402
 
-MODULE = 'mmkw.ops.mixture'
+NEVER = 2**62
+CHOICES: dict[str, dict[tuple[Any, str], Any]] = {
+    'MKL': {(products, '_ONEDNN'): None},
+    'batch': {(products, 'ONE_BY_ONE_UP_TO'): 0},
+    'single': {(products, 'ONE_BY_ONE_UP_TO'): NEVER, (products, 'ONE_BY_ONE_FROM'): 0},
+    'grouped': {(convolve, 'PATCHES_FROM'): NEVER},
+    'patches': {(convolve, 'PATCHES_FROM'): 0},
+    'kept': {(mixture, 'KEEP_UP_TO'): NEVER},
+    'again': {(mixture, 'KEEP_UP_TO'): 0},
+    'quarter': {(mixture, 'PART_BYTES'): mixture.PART_BYTES // 4},
+}
 
 
 def main() -> None:
@@ -38,10 +49,15 @@ def main() -> None:
     args = parser.parse_args()
     if args.repeat < 1:
         parser.error(f'--repeat must be at least 1, got {args.repeat}')
-    print('| kernel, input, cells | layers | plain | product | slabs | grouped | blocks | whole | kept | parts |')
-    print('|' + '---|' * 10)
+    names = ('kernel, input, cells', 'layers', 'plain', 'KW', *CHOICES)
+    print('| ' + ' | '.join(names) + ' |\n|' + '---|' * len(names))
     for (layer, shape), count in distinct_layers(args.row).items():
-        print(line(layer, shape, count, args.repeat), flush=True)
+        kernel, cells = ('x'.join(map(str, sizes)) for sizes in (layer.kernel_shape, layer.cells.shape[:3]))
+        times = [f'{one:.1f}' if one else '-' for one in times_of(layer, shape, args.repeat).values()]
+        print(
+            '| ' + ' | '.join((f'{kernel}, {"x".join(map(str, shape))}, {cells}', str(count), *times)) + ' |',
+            flush=True,
+        )
 
 
 def distinct_layers(row: Workload) -> dict[tuple[KWConvNd, tuple[int, ...]], int]:
@@ -62,68 +78,43 @@ def distinct_layers(row: Workload) -> dict[tuple[KWConvNd, tuple[int, ...]], int
     return {(layer, shape): count for layer, shape, count in kinds.values()}
 
 
-def line(layer: KWConvNd, shape: tuple[int, ...], count: int, repeat: int) -> str:
-    """The row of the table of one kind of layer."""
-    x, cells, batch = torch.randn(shape, requires_grad=True), layer.cells, shape[0]
+def times_of(layer: KWConvNd, shape: tuple[int, ...], repeat: int) -> dict[str, float]:
+    """Median milliseconds of the plain convolution, of the operation, and of it under every choice that arises."""
+    x, cells = torch.randn(shape, requires_grad=True), layer.cells
     m, n = layer.start.shape
-    alpha = (torch.randn(batch, m, n) / n).requires_grad_()
-    geometry = (layer.kernel_shape, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    alpha = (torch.randn(shape[0], m, n) / n).requires_grad_()
+    geometry = (None, layer.stride, layer.padding, layer.dilation, layer.groups)
     weight = torch.randn(layer.kernel_shape, requires_grad=True)
     conv = getattr(torch.nn.functional, f'conv{layer.dims}d')
 
-    def median(function: Callable[[], Any]) -> float:
+    def plain() -> None:
+        torch.autograd.grad(conv(x, weight, *geometry).sum(), (x, weight))
+
+    def kw() -> None:
+        torch.autograd.grad(mixture_conv(x, alpha, cells, layer.kernel_shape, *geometry).sum(), (x, alpha, cells))
+
+    # Depthwise layers know neither choice, pointwise and windowed ones one of them.
+    is_pointwise = weight[0, 0].numel() == 1
+    left_out = {'grouped', 'patches'} if is_pointwise else {'batch', 'single'}
+    if layer.groups > 1:
+        left_out = {'grouped', 'patches', 'batch', 'single'}
+    settings = {'plain': {}, 'KW': {}, **CHOICES}
+    seconds: dict[str, list[float]] = {name: [] for name in settings if name not in left_out}
+    for run in range(repeat + 1):
+        for name, times in seconds.items():
+            took = timed(plain if name == 'plain' else kw, settings[name])
+            if run:  # the first warms up
+                times.append(took)
+    return {name: 1e3 * statistics.median(seconds[name]) if name in seconds else 0.0 for name in settings}
+
+
+def timed(function: Callable[[], None], setting: dict[tuple[Any, str], Any]) -> float:
+    with ExitStack() as stack:
+        for (module, name), value in setting.items():
+            stack.enter_context(mock.patch.object(module, name, value))
+        start = time.perf_counter()
         function()
-        times = []
-        for _ in range(repeat):
-            start = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - start)
-        return 1e3 * statistics.median(times)
-
-    def both_ways(function: Callable[[], torch.Tensor], *inputs: torch.Tensor) -> float:
-        return median(lambda: torch.autograd.grad(function().sum(), inputs))
-
-    def whole(chosen: type, keep: int) -> float:
-        def choose(x, cells, kernel, stride, padding, dilation, groups):  # noqa: ANN001, ANN202
-            parts = _choose(x, cells, kernel, stride, padding, dilation, groups)
-            rest = (stride,) if chosen in (_Pointwise, _Whole) else (stride, padding, dilation, groups)
-            return chosen(x, cells, kernel, -(-parts.co // parts.part_rows), *rest)
-
-        with mock.patch(f'{MODULE}._choose', choose), mock.patch(f'{MODULE}.KEEP_UP_TO', keep):
-            return both_ways(lambda: mixture_conv(x, alpha, cells, *geometry), x, alpha, cells)
-
-    with torch.no_grad():
-        rows, flat = alpha.reshape(-1, n), cells.reshape(n, -1).contiguous()
-        mixed = rows @ flat
-        product = median(lambda: (rows @ flat, mixed @ flat.t(), rows.t() @ mixed))
-        slabs = cells.flatten(2).transpose(0, 1)
-        mixed = mix(rows, slabs)
-        with mock.patch(f'{MODULE}.SLAB_FROM', 0):
-            by_slabs = median(lambda: (mix(rows, slabs), mix_grad(mixed, slabs), mix(rows.t(), mixed)))
-    chosen = _choose(x.detach(), cells.detach(), *(geometry[:1] + geometry[2:]))
-    ways = {_Grouped: 'grouped', _Pointwise: 'blocks', _Whole: 'whole'}
-    times = {name: whole(way, 0) for way, name in ways.items() if way is _Grouped or type(chosen) is not _Grouped}
-    best = ways[type(chosen)]
-    texts = {name: f'{value:.1f}{"*" if name == best else ""}' for name, value in times.items()}
-    kernel = 'x'.join(map(str, layer.kernel_shape))
-    return (
-        '| '
-        + ' | '.join(
-            (
-                f'{kernel}, {"x".join(map(str, shape))}, {"x".join(map(str, cells.shape[:3]))}',
-                str(count),
-                f'{both_ways(lambda: conv(x, weight, None, *geometry[2:]), x, weight):.1f}',
-                f'{product:.1f}{"*" if slabs.shape[2] < SLAB_FROM else ""}',
-                f'{by_slabs:.1f}{"*" if slabs.shape[2] >= SLAB_FROM else ""}',
-                texts['grouped'],
-                texts.get('blocks', '-'),
-                texts.get('whole', '-'),
-                f'{whole(type(chosen), batch):.1f}',
-                str(len(list(chosen.parts()))),
-            )
-        )
-        + ' |'
-    )
+        return time.perf_counter() - start
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ import torch
 
 def autocast_dtype(device: str) -> Optional[torch.dtype]:
     """The type that autocast is on for, if it is, for a type of device."""
-    if device == 'meta':
+    if device == 'meta':  # on which torch.compile finds out shapes; it knows no autocast
         return None
     if hasattr(torch, 'get_autocast_dtype'):  # torch 2.4
         return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
@@ -19,5 +19,4 @@ def autocast_dtype(device: str) -> Optional[torch.dtype]:
 
 def no_autocast(device: str) -> Any:
     """A context without autocast, for a type of device."""
-    # The meta device, on which torch.compile finds out shapes, knows no autocast.
-    return nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
+    return nullcontext() if autocast_dtype(device) is None else torch.autocast(device, enabled=False)

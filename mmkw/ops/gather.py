@@ -61,9 +61,14 @@ class CellGradient:
         return self._sum
 
     def _multiply(self) -> None:
-        alpha = self._alpha[0] if len(self._alpha) == 1 else torch.cat(self._alpha)
-        part = product(alpha.t(), self._dmixed[: self._taken].t()).to(self._cells.dtype)
-        self._sum = part if self._sum is None else self._sum.add_(part)
+        alpha, dmixed = torch.cat(self._alpha).t(), self._dmixed[: self._taken].t()
+        if self._sum is None:
+            self._sum = product(alpha, dmixed).to(self._cells.dtype)
+        else:
+            # Of some cells at a time: the product for all takes as much memory as the sum.
+            rows = max(1, GATHER_BYTES // (self._sum[0].numel() * self._sum.element_size()))
+            for total, part in zip(self._sum.split(rows), alpha.split(rows)):
+                total.add_(product(part, dmixed))
         self._alpha, self._taken = [], 0
 
 

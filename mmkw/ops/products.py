@@ -50,4 +50,6 @@ def _has_onednn(a: Tensor) -> bool:
 
 def _dense(matrix: Tensor) -> Tensor:
     # Given any other layout oneDNN falls back to a loop a thousand times as slow.
-    return matrix if matrix.is_contiguous() or matrix.t().is_contiguous() else matrix.contiguous()
+    if matrix.is_contiguous() or matrix.t().is_contiguous():
+        return matrix
+    return matrix.contiguous() if matrix.stride(1) <= matrix.stride(0) else matrix.t().contiguous().t()
