@@ -88,14 +88,14 @@ class _MixtureConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
         need_x, need_alpha, need_cells, need_token, *_ = ctx.needs_input_grad
-        saved = (grad, *ctx.saved_tensors, *ctx.geometry)
+        x, *others = ctx.saved_tensors
         if need_token:
-            gathered = ctx.gather.gradient(saved[1].dtype)
-            dx, dalpha = _gradients(*saved, need_x, need_alpha, gathered)
-            grads = dx, dalpha, None
+            gathered = ctx.gather.gradient(x.dtype)
+            grads = _gradients(grad, x, *others, Geometry(*ctx.geometry), need_x, need_alpha, gathered)
+            grads = (*grads, None)
         else:
             needed = (need_x, need_alpha, need_cells)
-            grads = torch.ops.mmkw.mixture_conv_backward(*saved, needed)
+            grads = torch.ops.mmkw.mixture_conv_backward(grad, x, *others, *ctx.geometry, needed)
             grads = tuple(g if is_needed else None for g, is_needed in zip(grads, needed))
         return (*grads, *[None] * (2 + len(ctx.geometry)))
 
@@ -139,8 +139,10 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, alpha and cells, where needed (else nothing); ``kernels`` is what the forward pass kept."""
     gathered = CellGradient(cells.flatten(1), x.dtype)
-    saved = (grad, x, alpha, cells, kernels, kernel, stride, padding, dilation, groups)
-    dx, dalpha = _gradients(*saved, needed[0], needed[1], gathered if needed[2] else None)
+    geometry = Geometry(kernel, stride, padding, dilation, groups)
+    dx, dalpha = _gradients(
+        grad, x, alpha, cells, kernels, geometry, needed[0], needed[1], gathered if needed[2] else None
+    )
     nothing = x.new_empty(0)
     return (
         dx if needed[0] else nothing,
@@ -155,17 +157,13 @@ def _gradients(
     alpha: Tensor,
     cells: Tensor,
     kernels: Tensor,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
+    geometry: Geometry,
     need_x: bool,
     need_alpha: bool,
     gathered: Optional[CellGradient],
 ) -> tuple[Optional[Tensor], Optional[Tensor]]:
     """Gradients of x and alpha, where needed; what makes that of the cells is left with ``gathered``."""
-    geometry = Geometry(kernel, stride, padding, dilation, groups)
+    kernel = geometry.kernel
     grad = grad.to(x.dtype)
     dxs, dalphas = [], []
     with no_autocast(x.device.type):

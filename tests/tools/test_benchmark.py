@@ -28,6 +28,17 @@ def test_shapes_of_a_backbone(tmp_path):
 
 
 @pytest.mark.slow
+def test_parts_of_a_step(tmp_path):
+    printed = run_tool('benchmark_parts.py', 'r18,1x,train,2,64x64', '--repeat', '1', '--threads', '1', cwd=tmp_path)
+    parts = dict(line.strip('| ').split(' | ') for line in printed.splitlines() if line.startswith('| '))
+    step = int(parts.pop('kw, whole step'))
+    assert int(parts.pop('plain, whole step')) > 0
+    del parts['part']
+    assert all(int(ms) >= 0 for ms in parts.values())
+    assert abs(sum(map(int, parts.values())) - step) <= len(parts)  # each is rounded
+
+
+@pytest.mark.slow
 def test_the_detector_in_channels_last(tmp_path):
     options = ['mbv2,1x,test,1,64x64', '--repeat', '1', '--detector', '--channels-last', '--no-memory']
     assert '| mbv2 1x, inference, batch 1, 64x64 |' in run_tool('benchmark.py', *options, cwd=tmp_path)
