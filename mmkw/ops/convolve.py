@@ -51,14 +51,14 @@ def convolve(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
         return _multiply(weight.flatten(2), x, layout)
     *shape, groups = geometry[1:]
     out = _CONV[x.dim() - 2](_joined(x), weight.flatten(0, 1), None, *shape, len(x) * groups)
-    return out.view(len(x), -1, *out.shape[2:]).contiguous(memory_format=layout)
+    return out.reshape(len(x), -1, *out.shape[2:]).contiguous(memory_format=layout)
 
 
 def input_gradient(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """Gradient of x, from that of the output."""
     if not geometry.is_pointwise:
         dx, _, _ = _convolution_backward(grad, x, weight, geometry, (True, False, False))
-        return dx.view(x.shape)
+        return dx.reshape(x.shape)
     dx = _multiply(weight.flatten(2).transpose(1, 2), grad, _memory_format(x))
     if dx.shape == x.shape:
         return dx
@@ -84,7 +84,7 @@ def kernel_gradient(out: Tensor, grad: Tensor, x: Tensor, geometry: Geometry) ->
         weight = x.new_empty(len(x), *geometry.kernel)  # its values do not matter
         _, dweight, _ = _convolution_backward(grad, x, weight, geometry, (False, True, False))
         samples, blocks_out, co, positions, cell_window, blocks_in, ci = out.shape
-        dweight = dweight.view(samples, blocks_out, co, blocks_in, ci, positions, cell_window)
+        dweight = dweight.reshape(samples, blocks_out, co, blocks_in, ci, positions, cell_window)
         out.copy_(dweight.permute(0, 1, 2, 5, 6, 3, 4))
 
 
