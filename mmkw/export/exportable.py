@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkw.layers import KWConvNd
-from mmkw.ops import assemble_kernel
+from mmkw.ops import assemble_kernel, dynamic_conv
 
 Pair = tuple[int, int]
 
@@ -69,10 +69,7 @@ def _convolve(layer: KWConvNd, x: Tensor, form: Callable) -> Tensor:
 
 
 def _by_groups(x: Tensor, kernel: Tensor, stride: Pair, dilation: Pair, groups: int) -> Tensor:
-    batch = x.shape[0]
-    together = x.reshape(1, -1, *x.shape[2:])
-    out = F.conv2d(together, kernel.flatten(0, 1), None, stride, 0, dilation, batch * groups)
-    return out.view(batch, -1, *out.shape[2:])
+    return dynamic_conv(x, kernel, None, stride, 0, dilation, groups)
 
 
 def _by_matmul(x: Tensor, kernel: Tensor, stride: Pair, dilation: Pair, groups: int) -> Tensor:

@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .products import batched_product, product
+from .textbook import dynamic_conv
 
 # Patches are worth their memory traffic for kernels of so many output channels.
 PATCHES_FROM = 256
-
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 class Geometry(NamedTuple):
@@ -49,9 +48,7 @@ def convolve(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     if geometry.is_pointwise:
         x = x[geometry.seen]
         return _multiply(weight.flatten(2), x, layout)
-    *shape, groups = geometry[1:]
-    out = _CONV[x.dim() - 2](_joined(x), weight.flatten(0, 1), None, *shape, len(x) * groups)
-    return out.reshape(len(x), -1, *out.shape[2:]).contiguous(memory_format=layout)
+    return dynamic_conv(x, weight, None, *geometry[1:]).contiguous(memory_format=layout)
 
 
 def input_gradient(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:

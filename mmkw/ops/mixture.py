@@ -168,19 +168,17 @@ def _gradients(
     dxs, dalphas = [], []
     with no_autocast(x.device.type):
         flat = cells.flatten(1).to(x.dtype)
-        rows = alpha.to(x.dtype).flatten(0, 1)
         mixtures, expected = alpha.shape[1], len(x) * max(alpha.shape[1:])
         for part in _parts(x, kernel):
+            alpha_part = alpha[part].to(x.dtype)
             if need_x:
-                weight = kernels[part] if len(kernels) else _mix(alpha[part].to(x.dtype), flat, cells.shape, kernel)
+                weight = kernels[part] if len(kernels) else _mix(alpha_part, flat, cells.shape, kernel)
                 dxs.append(input_gradient(grad[part], x[part], weight, geometry))
                 del weight
             if need_alpha or gathered is not None:
-                of_part = rows[part.start * mixtures : part.stop * mixtures]
+                rows = alpha_part.flatten(0, 1)
                 dmixed = (
-                    flat.new_empty(len(of_part), flat.shape[1])
-                    if gathered is None
-                    else gathered.leave(of_part, expected)
+                    flat.new_empty(len(rows), flat.shape[1]) if gathered is None else gathered.leave(rows, expected)
                 )
                 kernel_gradient(_as_kernel(dmixed, mixtures, cells.shape, kernel), grad[part], x[part], geometry)
                 if need_alpha:
