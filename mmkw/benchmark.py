@@ -197,7 +197,7 @@ def measure(work: Workload, setting: Setting, repeat: int, memory: bool = True) 
     seconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     for _ in range(repeat):
         for variant, step in zip(VARIANTS, steps):
-            seconds[variant].append(_time(step))
+            seconds[variant].append(seconds_of(step))
     medians = {variant: statistics.median(times) for variant, times in seconds.items()}
     medians['floor'] = medians['plain'] + _bare_products(models[1], work, setting, repeat)
     del models, steps
@@ -206,7 +206,8 @@ def measure(work: Workload, setting: Setting, repeat: int, memory: bool = True) 
     return dict(asdict(work), work=str(work), seconds=medians, runs=seconds, peak_bytes=peak)
 
 
-def _time(step: Callable[[], Any]) -> float:
+def seconds_of(step: Callable[[], Any]) -> float:
+    """How long a call takes."""
     start = time.perf_counter()
     step()
     return time.perf_counter() - start
@@ -234,7 +235,7 @@ def _bare_products(model: nn.Module, work: Workload, setting: Setting, repeat: i
             setting.synchronize()
 
         products()
-        total += count * statistics.median(_time(products) for _ in range(repeat))
+        total += count * statistics.median(seconds_of(products) for _ in range(repeat))
     return total
 
 

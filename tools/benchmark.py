@@ -10,6 +10,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from typing import Optional
 
 from keep_memory import keep_memory
 
@@ -45,6 +46,13 @@ def workload(text: str) -> Workload:
         ) from error
 
 
+def check_counts(parser: argparse.ArgumentParser, **counts: Optional[int]) -> None:
+    """End the program if an option that counts something, and is given, is below 1."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            parser.error(f'--{name} must be at least 1, got {count}')
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('rows', nargs='*', type=workload, help='default: those of docs/benchmark.md')
@@ -58,10 +66,7 @@ def main() -> None:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write versions, command and figures there too')
     parser.add_argument('--detector', action='store_true', help='the whole Mask R-CNN')
     args = parser.parse_args()
-    if args.repeat < 1:
-        parser.error(f'--repeat must be at least 1, got {args.repeat}')
-    if args.threads is not None and args.threads < 1:
-        parser.error(f'--threads must be at least 1, got {args.threads}')
+    check_counts(parser, repeat=args.repeat, threads=args.threads)
     if args.detector and args.compile:
         parser.error('--compile is for backbones; leave out --detector')
     setting = Setting(args.device, args.amp, args.channels_last, args.compile, args.detector, args.threads)

@@ -22,10 +22,9 @@ if __name__ == '__main__':
 
 import torch  # noqa: E402
 
-from benchmark import workload  # noqa: E402
-from mmkw.benchmark import Setting, build_step  # noqa: E402
+from benchmark import check_counts, workload  # noqa: E402
+from mmkw.benchmark import Setting, build_step, seconds_of  # noqa: E402
 from mmkw.ops import gather, mixture  # noqa: E402
-from mmkw.ops.products import product  # noqa: E402
 
 PARTS = {
     'mixing kernels': (mixture, '_mix'),
@@ -33,34 +32,32 @@ PARTS = {
     'gradient of the input': (mixture, 'input_gradient'),
     'gradient of the kernels': (mixture, 'kernel_gradient'),
     'gradient of the cells': (gather.CellGradient, '_multiply'),
+    'gradient of alpha': (mixture, 'product'),
 }
 
 
 @contextmanager
 def timed(seconds: Counter) -> Iterator[None]:
-    """Add up what each part takes."""
+    """Add up what each part takes; what a part calls counts as that part."""
+    running = False
 
     def wrap(name: str, function: Callable) -> Callable:
         def wrapped(*args: Any) -> Any:
-            start = time.perf_counter()
+            nonlocal running
+            if running:
+                return function(*args)
+            running, start = True, time.perf_counter()
             try:
                 return function(*args)
             finally:
+                running = False
                 seconds[name] += time.perf_counter() - start
 
         return wrapped
 
-    def mix(*args: Any) -> Any:
-        # Its product is no gradient of alpha.
-        with mock.patch.object(mixture, 'product', product):
-            return plain_mix(*args)
-
-    plain_mix = mixture._mix
     with ExitStack() as stack:
         for name, (owner, attribute) in PARTS.items():
-            function = mix if attribute == '_mix' else getattr(owner, attribute)
-            stack.enter_context(mock.patch.object(owner, attribute, wrap(name, function)))
-        stack.enter_context(mock.patch.object(mixture, 'product', wrap('gradient of alpha', product)))
+            stack.enter_context(mock.patch.object(owner, attribute, wrap(name, getattr(owner, attribute))))
         yield
 
 
@@ -70,24 +67,22 @@ def main() -> None:
     parser.add_argument('--repeat', type=int, default=3, help='default: 3')
     parser.add_argument('--threads', type=int, help="default: torch's")
     args = parser.parse_args()
-    if args.repeat < 1:
-        parser.error(f'--repeat must be at least 1, got {args.repeat}')
+    check_counts(parser, repeat=args.repeat, threads=args.threads)
     setting = Setting(threads=args.threads)
     setting.prepare()
     steps = {variant: build_step(variant, args.row, setting)[1] for variant in ('plain', 'kw')}
     runs: list[Counter] = []
     for run in range(args.repeat + 1):
         seconds: Counter = Counter()
-        for variant, step in steps.items():
-            with timed(seconds):
-                start = time.perf_counter()
-                step()
-                seconds[f'{variant}, whole step'] = time.perf_counter() - start
-        seconds['rest'] = 2 * seconds['kw, whole step'] + seconds['plain, whole step'] - seconds.total()
+        plain = seconds_of(steps['plain'])
+        with timed(seconds):
+            kw = seconds_of(steps['kw'])
+        seconds['rest'] = kw - seconds.total()
+        seconds['plain, whole step'], seconds['kw, whole step'] = plain, kw
         if run:  # the first warms up
             runs.append(seconds)
     print(f'torch {torch.__version__}, {torch.get_num_threads()} threads, {args.row}\n| part | ms |\n|---|---|')
-    for name in ('plain, whole step', 'kw, whole step', *PARTS, 'gradient of alpha', 'rest'):
+    for name in ('plain, whole step', 'kw, whole step', *PARTS, 'rest'):
         print(f'| {name} | {1e3 * statistics.median(run[name] for run in runs):.0f} |')
 
 

@@ -11,7 +11,6 @@ parts of a quarter of the memory. Runs alternate; `-` where the choice does not 
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -24,8 +23,8 @@ if __name__ == '__main__':
 
 import torch  # noqa: E402
 
-from benchmark import workload  # noqa: E402
-from mmkw.benchmark import Setting, Workload, build_step  # noqa: E402
+from benchmark import check_counts, workload  # noqa: E402
+from mmkw.benchmark import Setting, Workload, build_step, seconds_of  # noqa: E402
 from mmkw.layers import KWConvNd  # noqa: E402
 from mmkw.ops import convolve, mixture, mixture_conv, products  # noqa: E402
 
@@ -47,8 +46,7 @@ def main() -> None:
     parser.add_argument('row', type=workload, help='BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH')
     parser.add_argument('--repeat', type=int, default=3, help='default: 3')
     args = parser.parse_args()
-    if args.repeat < 1:
-        parser.error(f'--repeat must be at least 1, got {args.repeat}')
+    check_counts(parser, repeat=args.repeat)
     names = ('kernel, input, cells', 'layers', 'plain', 'KW', *CHOICES)
     print('| ' + ' | '.join(names) + ' |\n|' + '---|' * len(names))
     for (layer, shape), count in distinct_layers(args.row).items():
@@ -112,9 +110,7 @@ def timed(function: Callable[[], None], setting: dict[tuple[Any, str], Any]) -> 
     with ExitStack() as stack:
         for (module, name), value in setting.items():
             stack.enter_context(mock.patch.object(module, name, value))
-        start = time.perf_counter()
-        function()
-        return time.perf_counter() - start
+        return seconds_of(function)
 
 
 if __name__ == '__main__':
