@@ -8,9 +8,19 @@ from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
 from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
+WAREHOUSE = 'warehouse_manager.weights.'
 
 
-class ResNetNames:
+class _Names:
+    """What the families share."""
+
+    @staticmethod
+    def is_left_out(key: str, backbone: nn.Module) -> bool:
+        """Whether a published key belongs to a stage that the backbone was built without."""
+        return False
+
+
+class ResNetNames(_Names):
     """torchvision's names, which mmpretrain's ResNet shares."""
 
     backbone = ResNet
@@ -34,12 +44,18 @@ class ResNetNames:
         return f'ResNet of depth {backbone.depth}'
 
     @staticmethod
+    def is_left_out(key: str, backbone: nn.Module) -> bool:
+        # There is one warehouse for each stage; layers are counted from 1.
+        match = re.match(rf'(?:{re.escape(WAREHOUSE)}(\d+)$|layer(\d+)\.)', key)
+        return bool(match) and int(match.group(1) or int(match.group(2)) - 1) >= backbone.num_stages
+
+    @staticmethod
     def rename(key: str, backbone: nn.Module) -> Optional[str]:
         """Name of a published backbone key in ``backbone``; None if the backbone has no use for it."""
         return key
 
 
-class MobileNetV2Names:
+class MobileNetV2Names(_Names):
     """torchvision's ``features.N``, where mmpretrain has a layer for each group of blocks."""
 
     backbone = MobileNetV2
@@ -72,7 +88,7 @@ class MobileNetV2Names:
         return f'layer{group}.{index}.conv.{part}.{("conv", "bn")[int(kind)]}.{rest}'
 
 
-class ConvNeXtNames:
+class ConvNeXtNames(_Names):
     """ConvNeXt's own release's names."""
 
     backbone = ConvNeXt

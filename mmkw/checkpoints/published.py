@@ -9,12 +9,9 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmkw.layers import KWConvNd
-
 from .files import check_keys, read_checkpoint
-from .names import FAMILIES
+from .names import FAMILIES, WAREHOUSE
 
-_WAREHOUSE = 'warehouse_manager.weights.'
 _KW_CLASSIFIER = 'classifier.1.conv.'
 
 
@@ -50,7 +47,7 @@ def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tenso
 def published_to_mmkw(
     state: Mapping[str, Tensor], backbone: nn.Module, head: Optional[nn.Module] = None
 ) -> dict[str, Tensor]:
-    """Rename a published state dict to ``backbone.*`` and ``head.*``.
+    """Rename a published state dict to ``backbone.*`` and ``head.*``, without the stages that the backbone has not.
 
     Args:
         state: As :func:`read_published` returns it.
@@ -69,7 +66,8 @@ def published_to_mmkw(
     if described != expected:
         raise ValueError(f'the checkpoint is a {described}, the model a {expected}')
 
-    cells = {int(key[len(_WAREHOUSE) :]): value for key, value in state.items() if key.startswith(_WAREHOUSE)}
+    state = {key: value for key, value in state.items() if not family.is_left_out(key, backbone)}
+    cells = {int(key[len(WAREHOUSE) :]): value for key, value in state.items() if key.startswith(WAREHOUSE)}
     names = [f'backbone.warehouses.{name}' for name in _warehouse_names(backbone)]
     backbone_cells = [cells[index] for index in sorted(cells)]
     if any(key.startswith(_KW_CLASSIFIER) for key in state):
@@ -80,7 +78,7 @@ def published_to_mmkw(
 
     renamed = {name: cells[index] for name, index in zip(names, sorted(cells))}
     for key, value in state.items():
-        if key.startswith(_WAREHOUSE):
+        if key.startswith(WAREHOUSE):
             continue
         if key.startswith(family.head):
             rest = key.removeprefix(_KW_CLASSIFIER if key.startswith(_KW_CLASSIFIER) else family.head)
@@ -106,15 +104,15 @@ def _warehouse_names(backbone: nn.Module) -> list[str]:
 
 def _check_budget(found: list[Tensor], state: Mapping[str, Tensor], backbone: nn.Module) -> None:
     """Compare the warehouses, and if they differ say so as budgets: cells over the weights that they stand for."""
-    expected = [backbone.warehouses[name] for name in _warehouse_names(backbone)]
+    names = _warehouse_names(backbone)
+    expected = [backbone.warehouses[name] for name in names]
     if [cells.shape for cells in found] == [cells.shape for cells in expected]:
         return
-    convs = [m for m in backbone.modules() if isinstance(m, (KWConvNd, nn.Conv2d))]
-    weights = sum(torch.Size(m.kernel_shape if isinstance(m, KWConvNd) else m.weight.shape).numel() for m in convs)
     plain = (
         sum(value.numel() for value in state.values() if value.dim() == 4),
-        sum(conv.weight.numel() for conv in convs if isinstance(conv, nn.Conv2d)),
+        sum(conv.weight.numel() for conv in backbone.modules() if isinstance(conv, nn.Conv2d)),
     )
+    weights = plain[1] + sum(backbone.warehouses[name].numel() / backbone.warehouses.budgets[name] for name in names)
     budgets = [
         f'budget b = {sum(cells.numel() for cells in warehouses) / (weights - plain_weights):.3g}'
         if warehouses

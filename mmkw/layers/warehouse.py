@@ -16,12 +16,16 @@ class Warehouses(nn.Module):
     It also holds ``temperature``, tau of every attention that mixes from these warehouses. tau is part of the state
     so that resuming, weight averaging and distributed training agree about it; a state dict without it leaves it as
     it is.
+
+    ``budgets`` has the budget b of each warehouse, which cells and mixtures alone do not tell where some of the layers
+    that a warehouse was cut for are absent (:class:`mmkw.plans.WarehousePlan`).
     """
 
     temperature: Tensor
 
     def __init__(self) -> None:
         super().__init__()
+        self.budgets: dict[str, float] = {}
         self.register_buffer('temperature', torch.zeros(()))
 
     def __getitem__(self, name: str) -> nn.Parameter:
@@ -86,6 +90,7 @@ class Warehouse:
             raise ValueError(f'warehouse {name!r}: {error}') from error
         self.store, self.name, self.budget = store, name, budget
         self.taken = 0
+        store.budgets[name] = budget
         store.register_parameter(name, nn.Parameter(torch.empty(self.n, *self.cell)))
 
     def take(self, mixtures: int) -> list[Optional[int]]:

@@ -14,17 +14,13 @@ _PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 @dataclass
 class WarehouseInfo:
-    """One warehouse: its parameter's name and shape, and the layers that share it."""
+    """One warehouse: its parameter's name and shape, its budget b, and the layers that share it."""
 
     name: str
     cells: tuple[int, ...]
+    budget: float
     layers: list[str] = field(default_factory=list)
     mixtures: int = 0
-
-    @property
-    def budget(self) -> float:
-        """Cells a mixture."""
-        return self.cells[0] / self.mixtures
 
 
 @dataclass
@@ -86,7 +82,8 @@ def warehouse_table(model: nn.Module) -> list[WarehouseInfo]:
     for name, layer in model.named_modules():
         if isinstance(layer, KWConvNd):
             key = id(layer.cells)
-            row = table.setdefault(key, WarehouseInfo(names[key], tuple(layer.cells.shape)))
+            budget = layer.warehouses.budgets[layer.warehouse_name]
+            row = table.setdefault(key, WarehouseInfo(names[key], tuple(layer.cells.shape), budget))
             row.layers.append(name)
             row.mixtures += len(layer.start)
     return list(table.values())

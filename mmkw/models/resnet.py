@@ -53,7 +53,9 @@ class KWResNet(KWBackboneMixin, PlainResNet):
         **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of :class:`PlainResNet`.
 
     Frozen stages keep the warehouses that they share with a later stage trainable. The temperature is 0 until
-    :func:`mmkw.set_temperature` sets it.
+    :func:`mmkw.set_temperature` sets it. With ``num_stages`` below 4, as in C4 detectors, it is the whole network with
+    its last stages left out: the last warehouse has the cells that the next stage would bring, and checkpoints of the
+    whole network fit.
     """
 
     def __init__(

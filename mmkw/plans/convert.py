@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from torch import nn
 
 from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWConvNd, KWLinear, Warehouse, Warehouses
+from mmkw.ops import num_mixtures
 
 from .plan import WarehousePlan
 from .sharing import kernel_shape, split_by_sharing
@@ -76,7 +77,7 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
     warehouses: dict[str, Warehouse] = {}
     for group in dict.fromkeys(group_of[name] for name in plain):
         spec = plan[group]
-        kernels = [kernel_shape(plain[name]) for name in spec.layers]
+        kernels = [*(kernel_shape(plain[name]) for name in spec.layers), *spec.absent]
         warehouses[group] = Warehouse(
             store,
             group,
@@ -91,7 +92,9 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
         name: _kw_layer(name, module, warehouses[group_of[name]], plan[group_of[name]])
         for name, module in plain.items()
     }
-    for warehouse in warehouses.values():
+    for group, warehouse in warehouses.items():
+        for kernel in plan[group].absent:
+            warehouse.take(num_mixtures(kernel, warehouse.cell))
         warehouse.close()
 
     reference = next(iter(plain.values())).weight

@@ -22,6 +22,10 @@ class WarehousePlan:
         sharing: Who shares cells: the layers of the ``'stage'``, which are all that are listed; only those among them
             whose kernels have the same ``'shape'``; only the mixtures of one ``'layer'``; or ``'none'``, where each
             mixture has ``budget`` cells of its own. See :func:`mmkw.plans.split_by_sharing`. Default: ``'stage'``.
+        absent: Kernel shapes ``(O, I / groups, *window)`` of layers that the network was built without, as a detector's
+            backbone is without its last stage, and that would come after ``layers``. They count in the warehouse's
+            cells and in how kernels are cut, so that the layers that are there are as in the whole network.
+            Default: none.
     """
 
     layers: Sequence[str]
@@ -36,6 +40,7 @@ class WarehousePlan:
     attention: str = 'caf'
     start: str = 'one_to_one'
     sharing: str = 'stage'
+    absent: Sequence[tuple[int, ...]] = ()
 
 
 Plan = dict[str, WarehousePlan]

@@ -7,6 +7,8 @@ from torch import nn
 
 from .plan import Plan, WarehousePlan, parse_budget
 
+_STAGES = 4
+
 
 def resnet_plan(
     network: nn.Module,
@@ -21,6 +23,9 @@ def resnet_plan(
     The first block of a stage hands its first convolution and its downsample over to the stage before. Plain stay the
     stem and, in bottleneck networks, the first convolution and the downsample of the first stage.
 
+    In a network built without its last stages (``num_stages``), the last warehouse still counts the two layers that the
+    next stage would hand over to it, so that the plan is that of the whole network.
+
     Args:
         network: The plain network.
         budget: Convolutional parameter budget b, a number or text such as ``'1/2x'``.
@@ -30,13 +35,12 @@ def resnet_plan(
     """
     budget = parse_budget(budget)
     layers: dict[int, list[str]] = defaultdict(list)
-    bottleneck = False
+    block = None
     for stage, stage_name in enumerate(network.res_layers):
         for index, block in enumerate(getattr(network, stage_name)):
             prefix = f'{stage_name}.{index}'
-            bottleneck = hasattr(block, 'conv3')
             handed_to = stage if index else stage - 1
-            if not bottleneck:
+            if not hasattr(block, 'conv3'):
                 handed_to = max(handed_to, 0)
             if handed_to >= 0:
                 layers[handed_to].append(f'{prefix}.conv1')
@@ -47,7 +51,8 @@ def resnet_plan(
                 layers[stage - 1].append(f'{prefix}.downsample.{conv}')
     ratio = 1.0 if budget >= 1 else 0.5
     if nonlocal_basis_ratio is None:
-        nonlocal_basis_ratio = 1 / 16 if bottleneck and budget < 1 else 1.0
+        nonlocal_basis_ratio = 1 / 16 if hasattr(block, 'conv3') and budget < 1 else 1.0
+    absent = {max(layers): _handed_over_by_the_next_stage(block)} if len(network.res_layers) < _STAGES else {}
     return {
         f'stage{stage}': WarehousePlan(
             tuple(names),
@@ -56,6 +61,13 @@ def resnet_plan(
             ratio if cell_outplane_ratio is None else cell_outplane_ratio,
             reduction=reduction,
             nonlocal_basis_ratio=nonlocal_basis_ratio,
+            absent=absent.get(stage, ()),
         )
         for stage, names in sorted(layers.items())
     }
+
+
+def _handed_over_by_the_next_stage(block: nn.Module) -> tuple[tuple[int, ...], ...]:
+    """Kernel shapes of the first convolution and of the downsample of a stage after this block; its widths double."""
+    width = getattr(block, 'conv3', block.conv2).out_channels
+    return (2 * block.conv1.out_channels, width, *block.conv1.kernel_size), (2 * width, width, 1, 1)

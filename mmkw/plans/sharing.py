@@ -1,7 +1,7 @@
 """How far a warehouse is shared: cutting a plan's warehouses into smaller ones, as the paper's ablation does."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from torch import nn
@@ -33,17 +33,22 @@ def split_by_sharing(plan: Mapping[str, WarehousePlan], model: nn.Module) -> Pla
             raise ValueError(f'sharing of {name!r} must be one of {", ".join(_SHARINGS)}, got {spec.sharing!r}')
         parts: dict[str, list[str]] = defaultdict(list)
         for layer in spec.layers:
-            shape = 'x'.join(map(str, kernel_shape(model.get_submodule(layer))))
-            suffix = {'stage': '', 'shape': f'_{shape}'}.get(spec.sharing, f'_{layer.replace(".", "_")}')
+            suffix = _suffix(spec.sharing, kernel_shape(model.get_submodule(layer)), layer)
             parts[name + suffix].append(layer)
         for part, layers in parts.items():
             if part in split:
                 raise ValueError(f'two warehouses would be named {part!r}; rename {name!r}')
             split[part] = spec
             if spec.sharing != 'stage':
-                ratio = spec.nonlocal_basis_ratio if len(layers) > 1 else 1.0
-                split[part] = replace(spec, layers=tuple(layers), nonlocal_basis_ratio=ratio)
+                absent = tuple(k for k in spec.absent if name + _suffix(spec.sharing, k, '') == part)
+                ratio = spec.nonlocal_basis_ratio if len(layers) + len(absent) > 1 else 1.0
+                split[part] = replace(spec, layers=tuple(layers), absent=absent, nonlocal_basis_ratio=ratio)
     return split
+
+
+def _suffix(sharing: str, kernel: Sequence[int], layer: str) -> str:
+    shape = 'x'.join(map(str, kernel))
+    return {'stage': '', 'shape': f'_{shape}'}.get(sharing, f'_{layer.replace(".", "_")}')
 
 
 def kernel_shape(layer: nn.Module) -> tuple[int, ...]:
