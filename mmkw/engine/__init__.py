@@ -1,5 +1,6 @@
 """Everything that touches mmengine's runner."""
 
+from .batches import check_batches
 from .epoch_seed_hook import EpochSeedHook
 from .preflight import LaunchError, check_files
 from .safe_load import allow_training_checkpoints
@@ -7,4 +8,11 @@ from .temperature_hook import KWTemperatureHook
 
 allow_training_checkpoints()
 
-__all__ = ['EpochSeedHook', 'KWTemperatureHook', 'LaunchError', 'allow_training_checkpoints', 'check_files']
+__all__ = [
+    'EpochSeedHook',
+    'KWTemperatureHook',
+    'LaunchError',
+    'allow_training_checkpoints',
+    'check_batches',
+    'check_files',
+]

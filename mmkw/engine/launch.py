@@ -14,6 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
+from .batches import check_batches
 from .preflight import LaunchError, check_files, check_start_weights
 
 
@@ -50,7 +51,8 @@ def runner_to_train(args: argparse.Namespace) -> Runner:
         args: Of :func:`argument_parser` with ``resume``, ``amp`` and ``auto_scale_lr``.
 
     Raises:
-        LaunchError: If the run cannot start as asked, before anything is built.
+        LaunchError: If the run cannot start as asked: before anything is built, but for what only the model or the data
+            set shows.
     """
     cfg = _load_config(args)
     if args.amp:
@@ -69,6 +71,7 @@ def runner_to_train(args: argparse.Namespace) -> Runner:
         _start_without_files(runner.model)
     else:
         check_start_weights(runner.model)
+    check_batches(runner)
     return runner
 
 

@@ -93,7 +93,7 @@ class _Nothing(BaseModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = KWLinear(1, 1)
+        self.layer = KWLinear(1, 1, norm='LN')  # its batches are of 1
 
     def forward(self, *args: torch.Tensor, **kwargs: torch.Tensor) -> dict:
         return {}

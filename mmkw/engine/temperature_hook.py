@@ -9,6 +9,8 @@ from mmengine.runner import Runner
 
 from mmkw.layers import set_temperature
 
+from .batches import check_batches
+
 Batch = Optional[Union[dict, tuple, list]]
 
 _PATHS = {'linear': lambda part: part, 'cos': lambda part: (1 - math.cos(math.pi * part)) / 2}
@@ -36,6 +38,7 @@ class KWTemperatureHook(Hook):
     Raises:
         ValueError: If an argument is out of range, or when training starts, if the model has no KW layer. A training
             that ends before the schedule is allowed, with a warning that says so.
+        LaunchError: When training starts, if a batch will be too small, see :func:`mmkw.engine.check_batches`.
     """
 
     def __init__(
@@ -59,7 +62,8 @@ class KWTemperatureHook(Hook):
         self.anneal_strategy = anneal_strategy
 
     def before_train(self, runner: Runner) -> None:
-        """Set the temperature of the first iteration; here a model without KW layers is noticed."""
+        """Set the temperature of the first iteration; a model without KW layers, or batches of 1, are noticed here."""
+        check_batches(runner)
         end = self.end * self._unit(runner)
         if end > runner.max_iters:
             last = self._temperature(runner, runner.max_iters - 1)

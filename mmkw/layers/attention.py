@@ -1,6 +1,7 @@
 """The attention that weighs cells, one a layer (section 3.3), in its plain and in its basis form."""
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmkw.ops.autocast import no_autocast
@@ -70,6 +71,19 @@ class KWAttention(nn.Module):
         if self.has_basis:
             nn.init.zeros_(self.basis_bias)
 
+    @property
+    def needs_two_samples(self) -> bool:
+        """Whether its norm would take statistics, in the present mode, over the samples of this process alone.
+
+        The norm may be another class by now: torch and OpenMMLab turn batch norms into synchronized ones and back.
+        """
+        if not (self.training and self.norm1.training) or isinstance(self.norm1, nn.LayerNorm):
+            return False
+        is_synchronized = type(self.norm1).__name__ == 'SyncBatchNorm'  # torch's or mmcv's
+        if not (is_synchronized and dist.is_available() and dist.is_initialized()):
+            return True
+        return dist.get_world_size(getattr(self.norm1, 'process_group', None)) == 1
+
     def forward(self, pooled: Tensor) -> Tensor:
         """Map an input that is pooled already, ``(B, in_channels)``, to logits ``(B, m, n + 1)``, the zero cell last.
 
@@ -80,9 +94,10 @@ class KWAttention(nn.Module):
             return self._logits(pooled.to(self.fc1.weight.dtype))
 
     def _logits(self, pooled: Tensor) -> Tensor:
-        if self.training and self.norm1.training and isinstance(self.norm1, nn.BatchNorm1d) and len(pooled) == 1:
+        if self.needs_two_samples and len(pooled) == 1:
             raise ValueError(
-                "the attention's BatchNorm1d cannot train on a batch of 1; use at least 2 samples a GPU, "
+                "the attention's batch norm cannot train on a batch of 1, which may be the last batch of an epoch: set "
+                'drop_last=True in train_dataloader (or its batch_sampler), use at least 2 samples per GPU, '
                 "norm_eval=True in the backbone, or norm='LN'"
             )
         logits = self.fc2(self.relu(self.norm1(self.fc1(pooled))))

@@ -1,5 +1,6 @@
 """From the options of the tools to a Runner."""
 
+import shutil
 from pickle import UnpicklingError
 
 import cv2
@@ -111,6 +112,23 @@ def test_resume_from_a_file_that_is_not_there():
 
 
 PRETRAINED = "model = dict(backbone=dict(init_cfg=dict(type='PublishedPretrained', checkpoint='gone.pth')))"
+
+
+NINE = "train_dataloader = dict(dataset=dict(_delete_=True, type='RepeatDataset', times=3, dataset=dict("
+NINE += "type='CustomDataset', data_root='three', pipeline=_base_.pipeline)))"
+
+
+def test_a_last_batch_of_one_is_refused_by_the_built_data_set(folder):
+    for number in range(3):
+        (folder / 'three' / 'dark').mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / 'images' / 'dark' / f'{number}.png', folder / 'three' / 'dark')
+    config = write_config(folder, NINE)
+    with pytest.raises(LaunchError, match='9 images on 1 GPU, batch_size 4.*set train_dataloader.drop_last=True'):
+        training(config=config)
+    for change in ('train_dataloader.drop_last=True', 'train_dataloader.batch_size=3', 'model.backbone.norm_eval=True'):
+        training('--cfg-options', change, config=config)
+    with pytest.raises(LaunchError, match='batch_size is 1'):
+        training('--cfg-options', 'train_dataloader.batch_size=1', 'train_dataloader.drop_last=True')
 
 
 def test_starting_needs_the_pretrained_weights(folder):

@@ -5,6 +5,7 @@ import io
 
 import pytest
 import torch
+from mmengine import model as mmengine_model
 from torch import nn
 
 from mmkw import set_temperature
@@ -202,9 +203,31 @@ def test_bad_linear_input_shapes(shape):
         KWLinear(6, 4)(torch.randn(shape))
 
 
-def test_batch_norm_of_one_training_sample():
-    with pytest.raises(ValueError, match='cannot train on a batch of 1'):
-        KWConv2d(4, 4, 3)(torch.randn(1, 4, 5, 5))
+def to_mmengines_synchronized(layer):
+    return mmengine_model.convert_sync_batchnorm(layer, 'torch')
+
+
+def to_mmengines_and_back(layer):
+    return mmengine_model.revert_sync_batchnorm(to_mmengines_synchronized(layer))
+
+
+@pytest.mark.parametrize(
+    'change',
+    [lambda layer: layer, nn.SyncBatchNorm.convert_sync_batchnorm, to_mmengines_synchronized, to_mmengines_and_back],
+    ids=['as it is', 'synchronized by torch', 'by mmengine', 'and back'],
+)
+def test_batch_norm_of_one_training_sample(change):
+    layer = change(KWConv2d(4, 4, 3))
+    with pytest.raises(
+        ValueError, match='cannot train on a batch of 1, .* last batch .*drop_last=True.*norm_eval=True'
+    ):
+        layer(torch.randn(1, 4, 5, 5))
+    assert layer(torch.randn(2, 4, 5, 5)).shape == layer.eval()(torch.randn(2, 4, 5, 5)).shape
+    assert len(layer(torch.randn(1, 4, 5, 5))) == 1
+
+
+def test_a_layer_norm_trains_on_one_sample():
+    assert len(KWConv2d(4, 4, 3, norm='LN')(torch.randn(1, 4, 5, 5))) == 1
 
 
 def test_groups_that_do_not_divide_the_channels():
