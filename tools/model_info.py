@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, DefaultScope
 
+from mmkw.models.image_channels import image_channels
 from mmkw.models.info import ModelInfo, model_info
 
 
@@ -32,7 +33,9 @@ def main() -> None:
     is_classifier = hasattr(model, 'head')
     default = (224, 224) if is_classifier else (800, 1216)
     size = tuple(args.shape * 2)[:2] if args.shape else default
-    info = model_info(model, _pass(model, is_classifier), torch.zeros(1, 3, *size, device='meta'))
+    forward = _pass(model, is_classifier)
+    image = torch.zeros(1, image_channels(model, forward, size), *size, device='meta')
+    info = model_info(model, forward, image)
     print(_report(info, size, 'network' if is_classifier else 'backbone and neck', args.layers))
 
 

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmkw.checkpoints.files import PathLike, build_model, load_into, write_whole
+from mmkw.models.image_channels import image_channels
 
 from .exportable import check_exportable, exportable
 
@@ -47,17 +48,16 @@ def export_onnx(
     target: PathLike,
     shape: tuple[int, int],
     batch: Optional[int] = 1,
-    in_channels: int = 3,
     tolerance: float = 1e-3,
 ) -> tuple[float, float]:
     """Write a network to an ONNX file, once onnxruntime gives what torch gives on random inputs.
 
     Args:
-        network: Maps ``(B, in_channels, H, W)`` to a tensor or several; float32, it is set to evaluation mode.
+        network: Maps ``(B, C, H, W)``, with C as :func:`mmkw.models.image_channels.image_channels` finds it, to a
+            tensor or several; float32, it is set to evaluation mode.
         target: The file. It appears whole and checked, or not at all.
         shape: Height and width of the input, which are fixed.
         batch: Batch size, fixed; None leaves it open, and the check takes 1, 2 and 5. Default: 1.
-        in_channels: Default: 3.
         tolerance: Largest difference, relative to the largest value of the output. Default: 1e-3.
 
     Returns:
@@ -73,7 +73,8 @@ def export_onnx(
         raise ValueError(f'batch must be at least 1, or None for a dynamic one, got {batch}')
     check_exportable(network)
     network.eval()
-    inputs = [torch.randn(size, in_channels, *shape) for size in (_BATCHES if batch is None else (batch,))]
+    channels = image_channels(network, network, shape)
+    inputs = [torch.randn(size, channels, *shape) for size in (_BATCHES if batch is None else (batch,))]
     with torch.no_grad():
         try:
             expected = [_flat(network(x)) for x in inputs]
