@@ -100,10 +100,11 @@ class KWAttention(nn.Module):
                 'drop_last=True in train_dataloader (or its batch_sampler), use at least 2 samples per GPU, '
                 "norm_eval=True in the backbone, or norm='LN'"
             )
-        logits = self.fc2(self.relu(self.norm1(self.fc1(pooled))))
+        # The batch size is not named here, since naming it would fix it in an exported graph.
+        logits = self.fc2(self.relu(self.norm1(self.fc1(pooled)))).unflatten(-1, (self.mixtures, -1))
         if not self.has_basis:
-            return logits.view(-1, self.mixtures, self.cells + 1)
-        local, basis, zero = logits.view(len(pooled), self.mixtures, -1).split((self.local, self.basis, 1), dim=-1)
+            return logits
+        local, basis, zero = logits.split((self.local, self.basis, 1), dim=-1)
         others = self.fc3(basis)
         before, after = others[..., : self.start], others[..., self.start :]
         return torch.cat((before, local, after, zero), dim=-1) + self.basis_bias

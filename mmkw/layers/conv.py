@@ -245,5 +245,5 @@ class KWLinear(KWConv1d):
                 f'KWLinear needs an input of shape (batch, ..., {self.in_features}), none of them 0, '
                 f'got {tuple(x.shape)}'
             )
-        out = super().forward(x.reshape(len(x), -1, self.in_features).transpose(1, 2))
+        out = super().forward(x.reshape(x.shape[0], -1, self.in_features).transpose(1, 2))
         return out.transpose(1, 2).reshape(*x.shape[:-1], self.out_features)

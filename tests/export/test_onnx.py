@@ -12,8 +12,9 @@ from torch import nn
 
 from mmkw.checkpoints.files import build_model
 from mmkw.export import export_onnx, network_to_export
-from mmkw.layers import KWConv2d, KWConv3d, set_temperature
+from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWLinear, Warehouse, Warehouses, set_temperature
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
+from mmkw.models.padded import KWConv2dAdaptivePadding
 
 
 class ShortResNet(KWResNet):
@@ -83,6 +84,62 @@ def test_a_fixed_batch_runs_at_that_batch(kind, batch, tmp_path):
 def layer():
     torch.manual_seed(0)
     return nn.Sequential(KWConv2d(3, 6, 3, 2, 1, groups=3, budget=2))
+
+
+def in_basis_form(budget=1, **kwargs):
+    """The second of three layers, so that cells of others come before and after its own."""
+    kernel = (4, 4, 3, 3)
+    warehouse = Warehouse(Warehouses(), 'shared', [kernel] * 3, budget)
+    layers = [KWConv2d(4, 4, 3, warehouse=warehouse, nonlocal_basis_ratio=0.5, **kwargs) for _ in range(3)]
+    return layers[1]
+
+
+class EveryVariant(nn.Module):
+    """One network of all, since much of the time of an export is spent once per file."""
+
+    def __init__(self):
+        super().__init__()
+        below_one = dict(budget=0.5, cell_inplane_ratio=0.5, cell_outplane_ratio=0.5)
+        self.on_images = nn.ModuleList(
+            [
+                KWConv2d(4, 6, 3, 2, 1, groups=2, budget=2, attention='softmax'),
+                KWConv2d(4, 6, 3, padding='same', attention='sigmoid', start='all_to_one', norm='LN'),
+                KWConv2d(4, 4, (3, 1), padding=1, padding_mode='reflect', groups=4, budget=2, start='several_to_one'),
+                KWConv2d(4, 6, 3, padding=1, padding_mode='circular', dilation=2, budget=2, share_cells=False),
+                KWConv2d(4, 6, 1, 2, padding=1, padding_mode='replicate', bias=False, start='none'),
+                KWConv2d(4, 6, 3, spatial_partition=False, channel_partition=False),
+                KWConv2d(4, 6, 3, **below_one),
+                in_basis_form(),
+                in_basis_form(2, padding=1, norm='LN', attention='softmax'),
+                KWConv2dAdaptivePadding(4, 6, 3, 2),
+            ]
+        )
+        self.on_rows = nn.ModuleList(
+            [KWConv1d(4, 6, 3, 2, 1, groups=2), KWConv1d(4, 4, 3, padding=1, padding_mode='circular', groups=4)]
+        )
+        self.linear = KWLinear(4, 6, norm='LN')
+
+    def forward(self, x):
+        rows = x.flatten(2)
+        positions = x.permute(0, 2, 3, 1)
+        return [
+            *(layer(x) for layer in self.on_images),
+            *(layer(rows) for layer in self.on_rows),
+            self.linear(positions),
+            self.linear(positions[:, 0, 0]),
+        ]
+
+
+def test_every_variant_of_a_layer_leaves_the_batch_open(tmp_path):
+    torch.manual_seed(0)
+    network = EveryVariant()
+    for module in network.modules():
+        if hasattr(module, 'basis_bias'):
+            nn.init.normal_(module.basis_bias)
+    set_temperature(network, 0.3)
+    # The check against onnxruntime at batch 1, 2 and 5 is part of the export.
+    _, relative = export_onnx(network, tmp_path / 'out.onnx', (7, 9), None, in_channels=4)
+    assert relative < 1e-4
 
 
 def groups(path):
