@@ -121,7 +121,8 @@ def _forward(
             outs.append(convolve(x[part], weight, geometry))
             if keep:
                 kept.append(weight)
-    return _cat(outs), _cat(kept) if keep else x.new_empty(0)
+    # .data is a view of nothing: into a view that an autograd Function returns, torch lets no in-place operation write.
+    return _cat(outs).data, _cat(kept) if keep else x.new_empty(0)
 
 
 def _backward(

@@ -69,6 +69,20 @@ def test_gradients(temperature, kwargs):
     assert torch.autograd.gradcheck(lambda x, *_: layer(x), (x, *parameters))
 
 
+@pytest.mark.parametrize('kernel_size', [1, 3])
+@pytest.mark.parametrize('batch', [1, 2])
+def test_an_in_place_activation_may_follow(kernel_size, batch):
+    torch.manual_seed(0)
+    layer = KWConv2d(4, 6, kernel_size, bias=False).double().eval()
+    x = torch.randn(batch, 4, 5, 5, dtype=torch.double)
+    grads = []
+    for inplace in (True, False):
+        out = nn.functional.leaky_relu(layer(x), inplace=inplace)
+        grads.append([out, *torch.autograd.grad(out.square().sum(), layer.parameters())])
+    for in_place, out_of_place in zip(*grads):
+        torch.testing.assert_close(in_place, out_of_place, rtol=0, atol=0)
+
+
 def test_linear_pools_over_all_positions():
     layer = KWLinear(6, 4).double().eval()
     x = torch.randn(2, 3, 5, 6, dtype=torch.double)
