@@ -99,6 +99,8 @@ class KWConvNd(nn.Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size, self.stride, self.dilation = plain.kernel_size, plain.stride, plain.dilation
         self.padding, self.padding_mode = plain.padding, padding_mode
+        # Modules that hold a layer, such as mmcv's ConvModule, ask for these two.
+        self.transposed, self.output_padding = plain.transposed, plain.output_padding
         self._pad_both_sides = plain._reversed_padding_repeated_twice
         self.kernel_shape = tuple(plain.weight.shape)
 
