@@ -1,6 +1,6 @@
 """The arithmetic of KernelWarehouse on tensors and integers; imports torch and nothing else."""
 
-from . import mixture
+from . import flops, mixture
 from .cut import cut_kernel
 from .functional import ATTENTION_FUNCTIONS, contrasting_attention
 from .mixture import mixture_conv

@@ -96,8 +96,12 @@ _GATHERS: 'WeakValueDictionary[int, Gather]' = WeakValueDictionary()
 
 
 def gather_of(cells: Tensor) -> Optional[Gather]:
-    """The gather of these cells; None where each layer has to return a gradient itself, as in a compiled graph."""
-    if not _CAN_GATHER or torch.compiler.is_compiling():
+    """The gather of these cells; None where each layer has to return a gradient itself.
+
+    That is so in a compiled graph, and under a dispatch mode, such as a counter of multiply-adds, which is to find all
+    work of a layer in the layer's operators.
+    """
+    if not _CAN_GATHER or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         return None
     gather = _GATHERS.get(id(cells))
     # An older graph can still be alive while the cells have been moved in between.
