@@ -1,6 +1,6 @@
 """Convolutions and the linear layer whose kernels are mixed from a warehouse (sections 3.1 to 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
 import torch
@@ -18,7 +18,7 @@ from mmkw.ops import (
 )
 
 from .attention import KWAttention
-from .warehouse import Warehouse, Warehouses
+from .warehouse import Warehouse, Warehouses, initialises
 
 Size = Union[int, Sequence[int]]
 
@@ -151,6 +151,25 @@ class KWConvNd(nn.Module):
         """The warehouse, ``(n, co, ci, *cell_window)``."""
         return self.warehouses[self.warehouse_name]
 
+    def apply(self, fn: Callable[[nn.Module], Any]) -> nn.Module:
+        """Apply a function as in torch; but one that initialises for mmengine's ``init_cfg`` reaches the bias alone.
+
+        A recipe's ``init_cfg`` means plain layers. So the bias starts as that of the plain layer would, and the
+        attention and the cells, which are no plain layers, keep what KernelWarehouse starts them as.
+        """
+        if not initialises(fn, self):
+            return super().apply(fn)
+        plain = self._plain()
+        plain.bias = self.bias
+        fn(plain)
+        fn(self)
+        return self
+
+    def _plain(self) -> nn.Module:
+        """A layer of the class that this one stands for, on the meta device."""
+        plain = getattr(nn, f'Conv{self.dims}d')
+        return plain(self.in_channels, self.out_channels, self.kernel_size, groups=self.groups, device='meta')
+
     def start_assignment(self) -> list[int]:
         """Cell of each mixture at temperature 1, -1 for the zero cell.
 
@@ -240,6 +259,9 @@ class KWLinear(KWConv1d):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, **kwargs: Any) -> None:
         super().__init__(in_features, out_features, 1, bias=bias, **kwargs)
         self.in_features, self.out_features = in_features, out_features
+
+    def _plain(self) -> nn.Module:
+        return nn.Linear(self.in_features, self.out_features, device='meta')
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() < 2 or x.shape[-1] != self.in_features or 0 in x.shape:

@@ -48,8 +48,18 @@ class Warehouses(nn.Module):
 
         return super()._apply(fn_on_flat, recurse)
 
+    def apply(self, fn: Callable[[nn.Module], Any]) -> nn.Module:
+        """Apply a function as in torch, but none that initialises for mmengine's ``init_cfg``: cells have started."""
+        return self if initialises(fn, self) else super().apply(fn)
+
     def extra_repr(self) -> str:
         return ', '.join(f'{name}={tuple(cells.shape)}' for name, cells in self._parameters.items())
+
+
+def initialises(fn: Callable[[nn.Module], Any], module: nn.Module) -> bool:
+    """Whether a function that is applied to a module is one of those that carry out mmengine's ``init_cfg``."""
+    # mmengine marks all modules while its init_weights runs, and its initialisers can be called without that.
+    return hasattr(module, '_params_init_info') or getattr(fn, '__module__', None) == 'mmengine.model.weight_init'
 
 
 class Warehouse:

@@ -1,36 +1,15 @@
 """KernelWarehouse in a backbone that has no KW class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Optional, Union
 
 from mmengine.logging import MMLogger
-from mmengine.model import initialize
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmkw.layers import KWAttention
 from mmkw.plans import auto_plan, vit_plan
 
-from .base import KWBackboneMixin, WarehouseCfg
-
-InitCfg = Optional[Union[dict, Sequence[dict]]]
-
-
-class _AnyKWBackbone(KWBackboneMixin):
-    """What a backbone of any class needs besides: an initialisation that leaves the KW layers alone."""
-
-    def init_weights(self: nn.Module) -> None:
-        """Initialise as the plain backbone does, then the attentions as KernelWarehouse does, then from checkpoints."""
-        every = self.init_cfg
-        entries = [every] if isinstance(every, Mapping) else list(every or [])
-        self.init_cfg = [entry for entry in entries if 'checkpoint' not in entry]
-        super().init_weights()
-        self.init_cfg = every
-        for module in self.modules():
-            if isinstance(module, KWAttention):
-                # Initialisers that fill all Linear layers, of the backbone or of the model around it, filled these.
-                module.reset_parameters()
-        initialize(self, [entry for entry in entries if 'checkpoint' in entry])
+from .base import InitCfg, KWBackboneMixin, WarehouseCfg, init_entries
 
 
 @MODELS.register_module(name='KWBackbone')
@@ -72,9 +51,8 @@ def kw_backbone(
             raise ValueError(
                 f'KWBackbone: no backbone is registered as {name!r}; write its library, as mmpretrain.RegNet'
             )
-        model = type(f'KW{plain.__name__}', (_AnyKWBackbone, plain), {'__module__': __name__})(**cfg, **switches)
-    own = getattr(model, 'init_cfg', None)
-    entries = [own] if isinstance(own, Mapping) else list(own or [])
+        model = type(f'KW{plain.__name__}', (KWBackboneMixin, plain), {'__module__': __name__})(**cfg, **switches)
+    entries = init_entries(getattr(model, 'init_cfg', None))
     if any('checkpoint' in entry for entry in entries):
         raise ValueError(
             f'KWBackbone: the init_cfg of {name!r} loads a checkpoint of the plain network; give KWBackbone '
@@ -84,5 +62,5 @@ def kw_backbone(
     if plan == 'auto':
         settings['log'] = MMLogger.get_current_instance().info
     model._move_into_warehouses(plans[plan](model, budget, **settings), warehouse_cfg)
-    model.init_cfg = [*entries, *([init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or [])]
+    model.init_cfg = [*entries, *init_entries(init_cfg)]
     return model

@@ -1,17 +1,26 @@
 """What all KW backbones do beyond the plain backbone they extend."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
+import torch
+from mmengine.model import initialize
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from mmkw.layers import KWAttention, Warehouses
 from mmkw.plans import Plan, adjust, convert
 
 WarehouseCfg = Optional[Mapping[str, Mapping[str, Any]]]
+InitCfg = Optional[Union[dict, Sequence[dict]]]
+
+
+def init_entries(init_cfg: InitCfg) -> list[dict]:
+    """The entries of an ``init_cfg``, which may be a single one or none."""
+    return [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or [])
 
 
 class KWBackboneMixin:
@@ -65,6 +74,24 @@ class KWBackboneMixin:
                 block.with_cp = False
                 contexts = functools.partial(_recompute_contexts, block)
                 block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, context_fn=contexts)
+
+    def init_weights(self: nn.Module) -> None:
+        """Initialise what is plain as the plain backbone does, and load checkpoints last.
+
+        Warehouses and attentions keep what they hold unless a checkpoint fills them: some backbones initialise by
+        loops of their own over all Linear layers or all parameters. A second call loads no checkpoint again.
+        """
+        entries, again = init_entries(self.init_cfg), self.is_init
+        own = [p for m in self.modules() if isinstance(m, (KWAttention, Warehouses)) for p in m.parameters()]
+        values = [p.detach().clone() for p in own]
+        every, self.init_cfg = self.init_cfg, [entry for entry in entries if 'checkpoint' not in entry] or None
+        super().init_weights()
+        self.init_cfg = every
+        with torch.no_grad():
+            for parameter, value in zip(own, values):
+                parameter.copy_(value)
+        if not again:
+            initialize(self, [entry for entry in entries if 'checkpoint' in entry])
 
     def train(self: nn.Module, mode: bool = True) -> nn.Module:
         super().train(mode)

@@ -12,7 +12,7 @@ from torch import nn
 
 from mmkw import convert, set_temperature
 from mmkw.checkpoints import warm_start
-from mmkw.layers import KWAttention, KWConvNd
+from mmkw.layers import KWConvNd
 from mmkw.plans import WarehousePlan, vit_plan
 
 
@@ -179,22 +179,6 @@ def test_it_stays_the_backbone_that_it_was():
 def test_resolves_from_every_scope(scope):
     with DefaultScope.overwrite_default_scope(scope):
         assert kw_layers(build(BACKBONES['RegNet'][0]))
-
-
-@pytest.mark.parametrize('around', [None, [dict(type='TruncNormal', layer='Linear', std=0.02)]])
-def test_initialisers_of_linear_layers_leave_the_attentions_alone(around):
-    model = build(BACKBONES['VisionTransformer'][0])
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        whole = MODELS.build(dict(type='ImageClassifier', backbone=dict(type='LeNet5'), init_cfg=around))
-    whole.backbone = model
-    with torch.no_grad():
-        for attention in (m for m in model.modules() if isinstance(m, KWAttention)):
-            attention.fc2.bias.fill_(5)
-    whole.init_weights()
-    for name, layer in kw_layers(model).items():
-        fc2 = layer.attention.fc2
-        assert (fc2.bias == 0).all(), name
-        assert fc2.weight.std().item() == pytest.approx((2 / len(fc2.weight)) ** 0.5, rel=0.1), name
 
 
 def test_a_frozen_stage_freezes_the_warehouses_that_only_it_uses():
