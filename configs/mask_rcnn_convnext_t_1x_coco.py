@@ -17,7 +17,6 @@ model = dict(
     neck=dict(in_channels=[96, 192, 384, 768]),
 )
 
-# Layer-wise decay has no layer for warehouses: they learn at the full rate.
 optim_wrapper = dict(
     constructor='LearningRateDecayOptimizerConstructor',
     paramwise_cfg=dict(_delete_=True, decay_rate=0.95, decay_type='layer_wise', num_layers=6),

@@ -2,11 +2,13 @@
 
 from .batches import check_batches
 from .epoch_seed_hook import EpochSeedHook
+from .parameter_rules import see_warehouses_as_layers
 from .preflight import LaunchError, check_files
 from .safe_load import allow_training_checkpoints
 from .temperature_hook import KWTemperatureHook
 
 allow_training_checkpoints()
+see_warehouses_as_layers()
 
 __all__ = [
     'EpochSeedHook',
@@ -15,4 +17,5 @@ __all__ = [
     'allow_training_checkpoints',
     'check_batches',
     'check_files',
+    'see_warehouses_as_layers',
 ]

@@ -1,7 +1,7 @@
 """What all KW backbones do beyond the plain backbone they extend."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Optional, Union
 
@@ -11,7 +11,7 @@ from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmkw.layers import KWAttention, Warehouses
+from mmkw.layers import KWAttention, KWConvNd, Warehouses
 from mmkw.plans import Plan, adjust, convert
 
 WarehouseCfg = Optional[Mapping[str, Mapping[str, Any]]]
@@ -92,6 +92,25 @@ class KWBackboneMixin:
                 parameter.copy_(value)
         if not again:
             initialize(self, [entry for entry in entries if 'checkpoint' in entry])
+
+    @property
+    def get_layer_depth(self: nn.Module) -> Callable[..., tuple[int, int]]:
+        """mmpretrain's method for layer-wise rates; a warehouse is as deep as its deepest layer.
+
+        Where the plain backbone has none, this has none.
+        """
+        of_plain = super().get_layer_depth
+
+        def depth(param_name: str, prefix: str = '') -> tuple[int, int]:
+            group = param_name.removeprefix(f'{prefix}warehouses.')
+            if group != param_name:
+                layers = [
+                    name for name, m in self.named_modules() if isinstance(m, KWConvNd) and m.warehouse_name == group
+                ]
+                param_name = f'{prefix}{layers[-1]}.weight'
+            return of_plain(param_name, prefix)
+
+        return depth
 
     def train(self: nn.Module, mode: bool = True) -> nn.Module:
         super().train(mode)

@@ -100,6 +100,8 @@ def test_convnext_learns_slower_in_earlier_layers(name):
     assert rates[id(backbone.downsample_layers[0][1].weight)] == pytest.approx(1e-4 * 0.95**7)
     assert rates[id(backbone.stages[3][2].norm.weight)] == pytest.approx(1e-4 * 0.95)
     assert rates[id(model.neck.fpn_convs[0].conv.weight)] == pytest.approx(1e-4)
+    warehouses = [p for key, p in backbone.named_parameters() if key.startswith('warehouses.')]
+    assert {rates[id(p)] for p in warehouses} == ({1e-4} if name == 'kw_convnext_t' else set())
     assert [block.drop_path.drop_prob for block in backbone.stages[3]][-1] == pytest.approx(0.4)
     assert (backbone.stages[0][0].gamma == 1).all()
     assert cfg.param_scheduler[-1].milestones == [9, 11]
