@@ -9,7 +9,7 @@ model = dict(
 
 train_dataloader = dict(batch_size=32, drop_last=True)
 auto_scale_lr = dict(base_batch_size=8 * 32)
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=4e-5))
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, nesterov=True, weight_decay=4e-5))
 train_cfg = dict(by_epoch=True, max_epochs=150)
 param_scheduler = dict(
     type='CosineAnnealingLR', eta_min=1e-6, begin=0, end=150, by_epoch=True, convert_to_iter_based=True

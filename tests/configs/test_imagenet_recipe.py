@@ -89,7 +89,7 @@ def test_optimizer(name):
     optimizer = build_optim_wrapper(nn.Linear(1, 1), config(name).optim_wrapper).optimizer
     if 'mbv2' in name:
         assert type(optimizer) is torch.optim.SGD
-        assert optimizer.defaults['momentum'] == 0.9
+        assert (optimizer.defaults['momentum'], optimizer.defaults['nesterov']) == (0.9, True)
     else:
         assert type(optimizer) is torch.optim.AdamW
         assert optimizer.defaults['betas'] == (0.9, 0.999)
