@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from typing import Optional
 
@@ -25,12 +25,25 @@ def add_options(parser: ArgumentParser) -> None:
         metavar='CHECKPOINT',
         help='go on from a checkpoint (default: the latest in the work dir)',
     )
-    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bfloat16',
+        type=half_precision,
+        metavar='bfloat16|float16',
+        help='train with automatic mixed precision, in bfloat16 unless the other is asked for',
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate from the batch size that the config is for to that of this run',
     )
+
+
+def half_precision(text: str) -> str:
+    if text not in ('bfloat16', 'float16'):
+        raise ArgumentTypeError(f'{text!r} is neither bfloat16 nor float16; the config comes before --amp')
+    return text
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

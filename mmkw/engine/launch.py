@@ -48,7 +48,8 @@ def runner_to_train(args: argparse.Namespace) -> Runner:
     """Build the Runner that trains.
 
     Args:
-        args: Of :func:`argument_parser` with ``resume``, ``amp`` and ``auto_scale_lr``.
+        args: Of :func:`argument_parser` with ``resume``, ``amp`` (None, or the type to compute in) and
+            ``auto_scale_lr``.
 
     Raises:
         LaunchError: If the run cannot start as asked: before anything is built, but for what only the model or the data
@@ -56,7 +57,7 @@ def runner_to_train(args: argparse.Namespace) -> Runner:
     """
     cfg = _load_config(args)
     if args.amp:
-        _use_amp(cfg)
+        _use_amp(cfg, args.amp)
     if args.auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise LaunchError(
@@ -124,7 +125,7 @@ def _load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def _use_amp(cfg: Config) -> None:
+def _use_amp(cfg: Config, dtype: str) -> None:
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise LaunchError(
@@ -132,8 +133,11 @@ def _use_amp(cfg: Config) -> None:
         )
     if get_device() == 'cpu':
         raise LaunchError('--amp needs a GPU, and torch sees none here: leave it out')
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if dtype == 'bfloat16' and get_device() == 'cuda' and torch.cuda.get_device_capability() < (8, 0):
+        raise LaunchError('--amp: this GPU does not compute in bfloat16; use --amp float16')
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=dtype)
+    # bfloat16 has the range of float32, in which no loss needs scaling.
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic' if dtype == 'float16' else 1.0)
 
 
 def _find_resume(cfg: Config, resume: Optional[str]) -> None:

@@ -36,11 +36,17 @@ class CellGradient:
         self._cells, self._dtype = cells, dtype
         self._sum: Optional[Tensor] = None
         self._alpha: list[Tensor] = []
+        self._shrunk: list[Tensor] = []
         self._dmixed: Optional[Tensor] = None
         self._taken = 0
 
-    def leave(self, alpha: Tensor, expected: int) -> Tensor:
+    def leave(self, alpha: Tensor, expected: int, shrunk: Optional[Tensor] = None) -> Tensor:
         """Leave rows of alpha, ``(rows, n)``.
+
+        Args:
+            expected: How many rows the layer leaves in all.
+            shrunk: Power of two by which the gradients are multiplied that will be filled in, a 0-dim tensor, so that
+                they stay in the range of float16; given by all layers or none. Default: None, by nothing.
 
         Returns:
             ``(rows, cell)``, to be filled with the gradients of what they mixed, before anything else is called.
@@ -52,6 +58,8 @@ class CellGradient:
             fitting = GATHER_BYTES // (length * torch.finfo(self._dtype).bits // 8)
             self._dmixed = self._cells.new_empty(max(rows, min(expected, fitting)), length, dtype=self._dtype)
         self._alpha.append(alpha)
+        if shrunk is not None:
+            self._shrunk.append(shrunk)
         self._taken += rows
         return self._dmixed[self._taken - rows : self._taken]
 
@@ -61,15 +69,22 @@ class CellGradient:
         return self._sum
 
     def _multiply(self) -> None:
+        scale = torch.stack(self._shrunk).amin() if self._shrunk else None
+        if scale is not None:  # what one product sums has to be shrunk alike, as much as the largest needs
+            self._alpha = [alpha * (scale / shrunk) for alpha, shrunk in zip(self._alpha, self._shrunk)]
+
+        def whole(shrunk: Tensor) -> Tensor:
+            return shrunk if scale is None else shrunk.to(self._cells.dtype).div_(scale)
+
         alpha, dmixed = torch.cat(self._alpha).t(), self._dmixed[: self._taken].t()
         if self._sum is None:
-            self._sum = product(alpha, dmixed).to(self._cells.dtype)
+            self._sum = whole(product(alpha, dmixed)).to(self._cells.dtype)
         else:
             # Of some cells at a time: the product for all takes as much memory as the sum.
             rows = max(1, GATHER_BYTES // (self._sum[0].numel() * self._sum.element_size()))
             for total, part in zip(self._sum.split(rows), alpha.split(rows)):
-                total.add_(product(part, dmixed))
-        self._alpha, self._taken = [], 0
+                total.add_(whole(product(part, dmixed)))
+        self._alpha, self._shrunk, self._taken = [], [], 0
 
 
 class Gather:

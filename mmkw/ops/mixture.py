@@ -29,6 +29,9 @@ from .textbook import textbook_conv
 KEEP_UP_TO = 4
 # Kernels mixed at a time.
 PART_BYTES = 2**26
+# What the largest value of a float16 gradient times the number of positions may be. The range ends at 2**16, and the
+# rest is room for inputs above 1 and for the sums over cells and samples.
+HALF_SUMS_UP_TO = 2**12
 
 
 def mixture_conv(
@@ -171,6 +174,8 @@ def _gradients(
     """Gradients of x and alpha, where needed; what makes that of the cells is left with ``gathered``."""
     kernel = geometry.kernel
     grad = grad.to(x.dtype)
+    shrunk = _shrinking(grad) if x.dtype == torch.float16 and (need_alpha or gathered is not None) else None
+    small = grad if shrunk is None else grad * shrunk
     dxs, dalphas = [], []
     with no_autocast(x.device.type):
         flat = cells.flatten(1).to(x.dtype)
@@ -183,14 +188,29 @@ def _gradients(
                 del weight
             if need_alpha or gathered is not None:
                 rows = alpha_part.flatten(0, 1)
-                dmixed = (
-                    flat.new_empty(len(rows), flat.shape[1]) if gathered is None else gathered.leave(rows, expected)
-                )
-                kernel_gradient(_as_kernel(dmixed, mixtures, cells.shape, kernel), grad[part], x[part], geometry)
+                if gathered is None:
+                    dmixed = flat.new_empty(len(rows), flat.shape[1])
+                else:
+                    dmixed = gathered.leave(rows, expected, shrunk)
+                kernel_gradient(_as_kernel(dmixed, mixtures, cells.shape, kernel), small[part], x[part], geometry)
                 if need_alpha:
                     dalphas.append(product(dmixed, flat))
     dx = _cat(dxs) if need_x else None
-    return dx, _cat(dalphas).view(alpha.shape).to(alpha.dtype) if need_alpha else None
+    if not need_alpha:
+        return dx, None
+    dalpha = _cat(dalphas).view(alpha.shape).to(alpha.dtype)
+    return dx, dalpha if shrunk is None else dalpha.div_(shrunk)
+
+
+def _shrinking(grad: Tensor) -> Tensor:
+    """Power of two, at most 1, by which a float16 gradient of the output ``(B, O, *size)`` has to be multiplied.
+
+    The gradient of a kernel is a sum over all positions and leaves the range of float16 long before what is summed, and
+    so do those of alpha and the cells. They are computed from the smaller gradient and divided by the same power of two
+    in the type of alpha and the cells, which is float32 under autocast. Neither rounds anything more.
+    """
+    largest = torch.linalg.vector_norm(grad, math.inf, dtype=torch.float32)
+    return torch.exp2(-(largest * math.prod(grad.shape[2:]) / HALF_SUMS_UP_TO).clamp(min=1).log2().ceil())
 
 
 def _parts(x: Tensor, kernel: Sequence[int]) -> Iterator[slice]:

@@ -14,19 +14,24 @@ def pool(x: Tensor) -> tuple[Tensor, Tensor]:
     write, and read again, a tensor of the input's size for it.
 
     Returns:
-        The input, for its only other use, and its means ``(B, C)``. Once differentiable.
+        The input, for its only other use, and its means ``(B, C)``, of a half-precision input in float32: their
+        gradient is a sum over all positions, which leaves the range of float16. Once differentiable.
     """
     if torch.is_grad_enabled() and x.requires_grad:
         return _Pool.apply(x)
-    return x, x.flatten(2).mean(-1)
+    return x, _means(x)
+
+
+def _means(x: Tensor) -> Tensor:
+    return x.flatten(2).mean(-1, dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        ctx.shape = x.shape
-        return x.view_as(x), x.flatten(2).mean(-1)
+        ctx.shape, ctx.dtype = x.shape, x.dtype
+        return x.view_as(x), _means(x)
 
     @staticmethod
     @once_differentiable
@@ -34,5 +39,5 @@ class _Pool(torch.autograd.Function):
         if dmean is None:
             return dx
         positions = ctx.shape[2:].numel()
-        dmean = (dmean / positions).view(*ctx.shape[:2], *[1] * len(ctx.shape[2:]))
+        dmean = (dmean / positions).to(ctx.dtype).view(*ctx.shape[:2], *[1] * len(ctx.shape[2:]))
         return dmean.expand(ctx.shape) if dx is None else dx.add_(dmean)

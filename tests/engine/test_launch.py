@@ -69,11 +69,39 @@ def test_auto_scale_lr_needs_a_base_batch_size():
         training('--auto-scale-lr')
 
 
-def test_amp_changes_the_optimizer_wrapper(monkeypatch):
+def as_on_a_gpu(monkeypatch, capability):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
-    assert training('--amp').cfg.optim_wrapper == dict(
-        type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(type='SGD', lr=0.01, momentum=0.9)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: capability)
+
+
+@pytest.mark.parametrize(
+    'options, dtype, loss_scale',
+    [([], 'bfloat16', 1.0), (['bfloat16'], 'bfloat16', 1.0), (['float16'], 'float16', 'dynamic')],
+    ids=['alone', 'bfloat16', 'float16'],
+)
+def test_amp_changes_the_optimizer_wrapper(monkeypatch, options, dtype, loss_scale):
+    as_on_a_gpu(monkeypatch, (8, 0))
+    assert training('--amp', *options).cfg.optim_wrapper == dict(
+        type='AmpOptimWrapper', dtype=dtype, loss_scale=loss_scale, optimizer=dict(type='SGD', lr=0.01, momentum=0.9)
     )
+
+
+def test_amp_keeps_a_loss_scale_of_the_config(monkeypatch):
+    as_on_a_gpu(monkeypatch, (8, 0))
+    assert training('--amp', '--cfg-options', 'optim_wrapper.loss_scale=512.0').cfg.optim_wrapper.loss_scale == 512
+
+
+def test_amp_in_bfloat16_needs_a_gpu_that_has_it(monkeypatch):
+    as_on_a_gpu(monkeypatch, (7, 5))
+    with pytest.raises(LaunchError, match='this GPU does not compute in bfloat16; use --amp float16'):
+        training('--amp')
+    assert training('--amp', 'float16').cfg.optim_wrapper.dtype == 'float16'
+
+
+def test_amp_takes_two_types(capsys):
+    with pytest.raises(SystemExit):
+        training('--amp', 'configs/x.py')
+    assert "'configs/x.py' is neither bfloat16 nor float16; the config comes before --amp" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')

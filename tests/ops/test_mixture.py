@@ -138,6 +138,27 @@ def test_autocast_mixes_in_its_type_and_gives_gradients_in_theirs(arguments):
         assert (ours - expected).norm() < 0.02 * expected.norm()
 
 
+@pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
+@pytest.mark.parametrize('size', [1e-3, 500])
+@pytest.mark.parametrize('limit', [400, 2**26])
+def test_sums_over_positions_stay_in_the_range_of_float16(arguments, size, limit):
+    """Two layers that share their cells: 1024 positions of 500 make 512,000, and float16 ends at 65,504."""
+    _, alpha, cells = tensors(arguments['kernel'])
+    alpha = (alpha / alpha.detach().abs().sum(-1, keepdim=True)).detach().requires_grad_()
+    xs = torch.rand(2, 2, 4, 32, 32, generator=torch.Generator().manual_seed(0)).unbind()
+
+    def gradients(conv):
+        outs = [conv(x, alpha, cells, **arguments).float() for x in xs]
+        grads = [torch.full_like(out, step) for out, step in zip(outs, (size, size / 50))]
+        return torch.autograd.grad(outs, (alpha, cells), grads)
+
+    expected = gradients(textbook_conv)
+    with torch.autocast('cpu', torch.float16), mock.patch.object(gather, 'GATHER_BYTES', limit):
+        found = gradients(mixture_conv)
+    for ours, textbook in zip(found, expected):
+        assert (ours - textbook).norm() < 0.005 * textbook.norm()
+
+
 def test_differentiating_twice_is_refused():
     leaves = tensors((6, 4, 1, 1))
     (grad,) = torch.autograd.grad(mixture_conv(*leaves, (6, 4, 1, 1)).square().sum(), leaves[0], create_graph=True)

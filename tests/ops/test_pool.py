@@ -24,6 +24,14 @@ def test_gradients(x, which):
     torch.testing.assert_close(*(torch.autograd.grad(loss, x)[0] for loss in (found, expected)))
 
 
+def test_the_gradient_of_a_float16_mean_is_a_sum_that_float16_cannot_hold():
+    x = torch.ones(2, 3, 32, 32, dtype=torch.half, requires_grad=True)
+    passed, mean = pool(x)
+    assert mean.dtype == torch.float
+    (grad,) = torch.autograd.grad((passed, mean), x, (torch.ones_like(x), torch.full((2, 3), 1e6)))
+    torch.testing.assert_close(grad, torch.full_like(x, 1 + 1e6 / 1024))
+
+
 def test_other_uses_of_the_input_keep_their_gradients(x):
     """What is added in place is the gradient of the one use, and nobody else's."""
     grad = torch.randn_like(x)
