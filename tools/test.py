@@ -24,7 +24,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parser.parse_args(argv)
     with or_exit():
         runner = runner_to_test(args)
-    runner.test()
+        runner.test()
 
 
 if __name__ == '__main__':

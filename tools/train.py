@@ -52,7 +52,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parser.parse_args(argv)
     with or_exit():
         runner = runner_to_train(args)
-    runner.train()
+        runner.train()
 
 
 if __name__ == '__main__':

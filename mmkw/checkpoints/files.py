@@ -16,6 +16,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import get_torchvision_models
 from torch import Tensor, nn
 
+from mmkw.layers import check_fit
+
 PathLike = Union[str, Path]
 _UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError)
 
@@ -138,6 +140,7 @@ def load_into(model: nn.Module, path: PathLike, part: Optional[str] = None) -> N
     """
     state = read_checkpoint(path, 'name a checkpoint that tools/train.py or tools/convert_checkpoint.py wrote')
     state = state.get('state_dict', state) if isinstance(state, Mapping) else {}
+    check_fit(model, state, f'checkpoint {path}', '' if part is None else f'{part}.')
     if part is not None:
         state = {key[len(part) + 1 :]: value for key, value in state.items() if key.startswith(f'{part}.')}
     expected = {k: v for k, v in model.state_dict().items() if k in state or not k.endswith('warehouses.temperature')}

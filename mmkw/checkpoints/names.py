@@ -59,12 +59,13 @@ class MobileNetV2Names(_Names):
     """torchvision's ``features.N``, where mmpretrain has a layer for each group of blocks."""
 
     backbone = MobileNetV2
-    mark = 'features.0.0.'
+    mark = ('features.1.conv.', 'layer1.0.conv.')  # as published, and mmpretrain's
     head = 'classifier.'
 
     @staticmethod
     def describe(state: State) -> str:
-        return f'MobileNetV2 of width {len(state["features.17.conv.3.weight"]) / 320:g}'
+        norm = state.get('features.17.conv.3.weight', state.get('layer7.0.conv.2.bn.weight'))
+        return 'MobileNetV2' if norm is None else f'MobileNetV2 of width {len(norm) / 320:g}'
 
     @staticmethod
     def describe_backbone(backbone: nn.Module) -> str:
@@ -99,7 +100,8 @@ class ConvNeXtNames(_Names):
     def describe(state: State) -> str:
         blocks = {tuple(map(int, key.split('.')[1:3])) for key in state if key.startswith('stages.')}
         depths = [sum(stage == s for s, _ in blocks) for stage in range(4)]
-        return f'ConvNeXt of {depths} blocks, width {len(state["downsample_layers.0.1.weight"])}'
+        norm = state.get('downsample_layers.0.1.weight')
+        return f'ConvNeXt of {depths} blocks' + ('' if norm is None else f', width {len(norm)}')
 
     @staticmethod
     def describe_backbone(backbone: nn.Module) -> str:
@@ -115,3 +117,9 @@ class ConvNeXtNames(_Names):
 
 
 FAMILIES = (ResNetNames, MobileNetV2Names, ConvNeXtNames)
+
+
+def describe(state: State) -> Optional[str]:
+    """The network whose backbone a state dict is of, in words; None if it is of no known family."""
+    family = next((family for family in FAMILIES if any(key.startswith(family.mark) for key in state)), None)
+    return f'a {family.describe(state)}' if family else None

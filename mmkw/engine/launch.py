@@ -14,8 +14,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
+from mmkw.layers import MisfitError
+
 from .batches import check_batches
-from .preflight import LaunchError, check_files, check_start_weights
+from .preflight import LaunchError, check_checkpoint, check_files, check_start_weights, start_weights
 
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
@@ -37,10 +39,13 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
 
 @contextmanager
 def or_exit() -> Iterator[None]:
-    """End the program with a LaunchError's message alone: no traceback, and once if there are several processes."""
+    """End the program with the message alone of a LaunchError, or of a checkpoint that turns out not to fit.
+
+    There is no traceback, and if there are several processes it is said once.
+    """
     try:
         yield
-    except LaunchError as error:
+    except (LaunchError, MisfitError) as error:
         sys.exit(str(error) if _is_first_process() else 1)
 
 
@@ -72,6 +77,9 @@ def runner_to_train(args: argparse.Namespace) -> Runner:
         _start_without_files(runner.model)
     else:
         check_start_weights(runner.model)
+    # What init_cfg fills need not be in load_from too.
+    if cfg.get('load_from') and (cfg.get('resume') or not list(start_weights(cfg.get('model')))):
+        check_checkpoint(runner.model, cfg.load_from)
     check_batches(runner)
     return runner
 
@@ -104,7 +112,9 @@ def runner_to_test(args: argparse.Namespace) -> Runner:
             else dict(enable=True, out_dir=args.show_dir)
         )
     check_files(cfg, 'test')
-    return _build(cfg)
+    runner = _build(cfg)
+    check_checkpoint(runner.model, args.checkpoint)
+    return runner
 
 
 def _load_config(args: argparse.Namespace) -> Config:

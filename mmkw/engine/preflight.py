@@ -5,9 +5,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+import torch
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
+
+from mmkw.checkpoints.files import read_checkpoint
+from mmkw.layers import check_fit
 
 # Datasets that fetch themselves if they are not there.
 _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
@@ -49,7 +54,7 @@ def check_files(cfg: Config, stage: str = 'train') -> None:
 def check_start_weights(model: nn.Module) -> None:
     """Check that local checkpoints of ``init_cfg`` are for the modules that they are to fill, without filling them.
 
-    Looked at are mmkw's own initialisers, which can tell.
+    Looked at are mmkw's own initialisers, and mmengine's where it is to fill KernelWarehouse layers.
 
     Raises:
         LaunchError: If one is not.
@@ -62,6 +67,33 @@ def check_start_weights(model: nn.Module) -> None:
                     WEIGHT_INITIALIZERS.build(dict(entry)).check(module)
                 except (FileNotFoundError, ValueError) as error:
                     raise LaunchError(f'{type(module).__name__}: {error}\nNothing was started.') from error
+            elif entry and entry.get('type') == 'Pretrained':
+                check_checkpoint(module, entry['checkpoint'], entry.get('prefix'))
+
+
+def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) -> None:
+    """Check that a local checkpoint fills the KernelWarehouse layers of a model, without filling them.
+
+    Args:
+        model: The model, or a part that is to be filled alone.
+        path: A checkpoint in the ecosystem's form. One at an address is not fetched; loading it is what refuses it.
+        prefix: Where the model's weights are in it, as for mmengine's Pretrained. Default: None, on their own.
+
+    Raises:
+        LaunchError: If it does not, or cannot be read.
+    """
+    # Before torch 2.6 training checkpoints cannot be read safely (safe_load.py).
+    reads_any = torch.__version__ < (2, 6) or 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' in os.environ
+    if '://' in path or reads_any:
+        return
+    try:
+        found = read_checkpoint(path, 'name one that tools/train.py or tools/convert_checkpoint.py wrote')
+        state = found.get('state_dict', found) if isinstance(found, Mapping) else {}
+        state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+        prefix = f'{prefix.removesuffix(".")}.' if prefix else ''
+        check_fit(model.module if is_model_wrapper(model) else model, state, f'checkpoint {path}', prefix)
+    except (FileNotFoundError, ValueError) as error:
+        raise LaunchError(str(error)) from error
 
 
 def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
@@ -73,7 +105,7 @@ def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
     if cfg.get('load_from'):
         yield 'load_from', cfg.load_from
     if stage == 'train' and not cfg.get('resume'):
-        yield from _start_weights(cfg.get('model'), 'model')
+        yield from start_weights(cfg.get('model'))
 
 
 def _check_schedule(cfg: Config) -> None:
@@ -113,10 +145,10 @@ def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:
             yield f'{key}.{name}', path if name == 'data_root' else os.path.join(root, path)
 
 
-def _start_weights(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    """``checkpoint`` of every init_cfg in the model."""
+def start_weights(node: Any, key: str = 'model') -> Iterator[tuple[str, str]]:
+    """(config key, path) of the ``checkpoint`` of every init_cfg in a model's config."""
     for name, child in _children(node):
-        yield from _start_weights(child, f'{key}.{name}')
+        yield from start_weights(child, f'{key}.{name}')
     if isinstance(node, Mapping) and str(node.get('type')).endswith('Pretrained') and node.get('checkpoint'):
         yield f'{key}.checkpoint', node['checkpoint']
 

@@ -18,6 +18,7 @@ from mmkw.ops import (
 )
 
 from .attention import KWAttention
+from .fit import guard
 from .warehouse import Warehouse, Warehouses, initialises
 
 Size = Union[int, Sequence[int]]
@@ -113,6 +114,7 @@ class KWConvNd(nn.Module):
         if own:
             warehouse.close()
             self.warehouses = warehouse.store
+            guard(self)
         else:
             # Kept out of the submodules: the network owns its warehouses, a layer only looks into them.
             object.__setattr__(self, 'warehouses', warehouse.store)

@@ -11,6 +11,7 @@ from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from mmkw.checkpoints.names import describe
 from mmkw.layers import KWAttention, KWConvNd, Warehouses
 from mmkw.plans import Plan, adjust, convert
 
@@ -43,6 +44,8 @@ class KWBackboneMixin:
     All default to None, as the plan says, which for the published models is ``'caf'``, ``'one_to_one'``, ``'stage'``,
     True and True. See :class:`mmkw.plans.WarehousePlan`.
     """
+
+    describe_state = staticmethod(describe)
 
     def __init__(
         self,

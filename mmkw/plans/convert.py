@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWConvNd, KWLinear, Warehouse, Warehouses
+from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWConvNd, KWLinear, Warehouse, Warehouses, guard
 from mmkw.ops import num_mixtures
 
 from .plan import WarehousePlan
@@ -99,6 +99,7 @@ def convert(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> nn.Module:
 
     reference = next(iter(plain.values())).weight
     model.warehouses = store.to(reference.device, reference.dtype)
+    guard(model)
     for group in warehouses:
         store[group].requires_grad_(any(plain[name].weight.requires_grad for name in plan[group].layers))
     for name, layer in converted.items():

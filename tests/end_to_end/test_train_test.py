@@ -56,6 +56,14 @@ def test_the_config_is_kept_with_the_checkpoints(trained):
     }
 
 
+@pytest.mark.parametrize('tool, arguments', [('test.py', ()), ('train.py', ('--resume',))])
+def test_a_checkpoint_of_another_budget_ends_in_one_sentence(trained, tool, arguments):
+    options = ('whole/epoch_4.pth', '--work-dir', 'other', '--cfg-options', 'model.backbone.budget=2x')
+    lines = run_tool(tool, TINY_MASK_RCNN, *arguments, *options, cwd=trained, status=1).splitlines()
+    assert not any('Traceback' in line for line in lines)
+    assert re.match('checkpoint whole/epoch_4.pth does not fit KWResNet: .* b = 1, .* b = 2, ', lines[-1])
+
+
 def test_two_processes_train_and_test_a_detector(trained):
     options = ('--work-dir', 'two', '--cfg-options', 'env_cfg.dist_cfg.backend=gloo')
     once = ('train_cfg.max_epochs=1',)

@@ -11,6 +11,7 @@ from running import TINY_CLASSIFIER
 
 import train
 from mmkw.engine import LaunchError, launch
+from mmkw.models import KWResNet
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,13 @@ def training(*options, config=TINY_CLASSIFIER):
     parser = launch.argument_parser('')
     train.add_options(parser)
     return launch.runner_to_train(parser.parse_args([str(config), *map(str, options)]))
+
+
+def write_checkpoint(path, **changes):
+    """One that fits the tiny classifier, unless its backbone is changed."""
+    backbone = KWResNet(**{**dict(depth=18, stem_channels=16, base_channels=16), **changes})
+    path.parent.mkdir(exist_ok=True)
+    torch.save(dict(state_dict={f'backbone.{key}': value for key, value in backbone.state_dict().items()}), path)
 
 
 def write_config(folder, text):
@@ -122,13 +130,12 @@ def test_resume_with_nothing_to_resume_says_so_and_starts(capsys):
 
 
 def test_resume_without_checkpoint_keeps_the_weights_to_start_from(folder):
-    (folder / 'start.pth').touch()
+    write_checkpoint(folder / 'start.pth')
     assert training('--resume', '--cfg-options', 'load_from=start.pth')._load_from == 'start.pth'
 
 
 def test_resume_finds_the_latest_checkpoint_where_the_work_dir_is_now(folder):
-    (folder / 'run').mkdir()
-    (folder / 'run' / 'epoch_2.pth').touch()
+    write_checkpoint(folder / 'run' / 'epoch_2.pth')
     (folder / 'run' / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth')
     runner = training('--work-dir', 'run', '--resume')
     assert (runner._resume, runner._load_from) == (True, 'run/epoch_2.pth')
@@ -137,6 +144,74 @@ def test_resume_finds_the_latest_checkpoint_where_the_work_dir_is_now(folder):
 def test_resume_from_a_file_that_is_not_there():
     with pytest.raises(LaunchError, match='missing: epoch_9.pth'):
         training('--resume', 'epoch_9.pth')
+
+
+def evaluation(checkpoint, config=TINY_CLASSIFIER):
+    args = launch.argument_parser('').parse_args([str(config)])
+    args.checkpoint, args.out, args.show_dir = checkpoint, None, None
+    return launch.runner_to_test(args)
+
+
+MISFIT = (
+    r'file.pth does not fit KWResNet: it has a ResNet of depth 18, budget b = 2, 4 warehouses \(stage0 to stage3\) '
+    r'where the model has a ResNet of depth 18, budget b = 1, 4 warehouses \(stage0 to stage3\) .*$'
+)
+INIT = "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='file.pth', prefix='backbone')))"
+
+
+@pytest.mark.parametrize('way', ['test', 'resume', 'load_from', 'init_cfg'])
+def test_weights_of_another_budget_are_refused_before_the_run(folder, way):
+    write_checkpoint(folder / 'file.pth', budget='2x')
+    with pytest.raises(LaunchError, match=f'^checkpoint {MISFIT}'):
+        if way == 'test':
+            evaluation('file.pth')
+        elif way == 'init_cfg':
+            training(config=write_config(folder, INIT))
+        else:
+            training(*dict(resume=('--resume', 'file.pth'), load_from=('--cfg-options', 'load_from=file.pth'))[way])
+
+
+def test_weights_that_fit_start(folder):
+    write_checkpoint(folder / 'file.pth')
+    assert evaluation('file.pth')._load_from == 'file.pth'
+    assert training('--resume', 'file.pth')._load_from == 'file.pth'
+    training(config=write_config(folder, INIT))
+
+
+HEAD = {'head.fc.weight': torch.zeros(2, 128), 'head.fc.bias': torch.zeros(2)}
+
+
+def test_a_head_alone_is_nothing_to_test(folder):
+    torch.save(dict(state_dict=HEAD), 'head.pth')
+    with pytest.raises(LaunchError, match='head.pth does not fit KWResNet'):
+        evaluation('head.pth')
+    with pytest.raises(LaunchError, match='head.pth does not fit KWResNet'):
+        training('--cfg-options', 'load_from=head.pth')
+
+
+def test_a_head_alone_may_be_loaded_beside_a_pretrained_backbone(folder):
+    write_checkpoint(folder / 'file.pth')
+    torch.save(dict(state_dict=HEAD), 'head.pth')
+    training('--cfg-options', 'load_from=head.pth', config=write_config(folder, INIT))
+
+
+def test_a_kw_checkpoint_for_a_plain_config(folder):
+    write_checkpoint(folder / 'file.pth')
+    with pytest.raises(LaunchError, match='file.pth is of a KernelWarehouse network, and ImageClassifier is plain'):
+        evaluation('file.pth', write_config(folder, "model = dict(backbone=dict(type='PlainResNet'))"))
+
+
+def test_a_damaged_checkpoint_is_one_sentence(folder):
+    (folder / 'file.pth').write_bytes(b'PK')
+    with pytest.raises(LaunchError, match='checkpoint file.pth cannot be read: it is damaged'):
+        evaluation('file.pth')
+
+
+def test_a_misfit_that_only_loading_finds_ends_the_program_in_the_same_way(monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(SystemExit) as exit, launch.or_exit():
+        KWResNet(18).load_state_dict(KWResNet(18, budget=2).state_dict(), strict=False)
+    assert exit.value.code.startswith('the checkpoint does not fit KWResNet')
 
 
 PRETRAINED = "model = dict(backbone=dict(init_cfg=dict(type='PublishedPretrained', checkpoint='gone.pth')))"
@@ -165,19 +240,16 @@ def test_starting_needs_the_pretrained_weights(folder):
 
 
 def test_resuming_does_not(folder):
-    (folder / 'epoch_2.pth').touch()
+    write_checkpoint(folder / 'epoch_2.pth')
     runner = training('--resume', 'epoch_2.pth', config=write_config(folder, PRETRAINED))
     runner.model.init_weights()
     assert runner.cfg.model.backbone.init_cfg.checkpoint == 'gone.pth'  # what is written down stays whole
 
 
 def test_testing_needs_no_training_data_and_no_pretrained_weights(folder):
-    (folder / 'epoch_2.pth').touch()
+    write_checkpoint(folder / 'epoch_2.pth')
     config = write_config(folder, f"{PRETRAINED}\ntrain_dataloader = dict(dataset=dict(data_root='gone'))")
-    parser = launch.argument_parser('')
-    args = parser.parse_args([str(config)])
-    args.checkpoint, args.out, args.show_dir = 'epoch_2.pth', None, None
-    assert launch.runner_to_test(args)._load_from == 'epoch_2.pth'
+    assert evaluation('epoch_2.pth', config)._load_from == 'epoch_2.pth'
 
 
 @pytest.mark.parametrize(

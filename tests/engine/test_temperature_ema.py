@@ -4,6 +4,8 @@ import pytest
 import torch
 from small_training import EPOCH, make_runner, published
 
+from mmkw.layers import KWLinear, MisfitError
+
 TAU = 'layer.warehouses.temperature'
 CASES = pytest.mark.parametrize(
     'by_epoch, update_buffers, kind',
@@ -77,3 +79,11 @@ def test_tested_at_the_temperature_that_was_saved(train, tmp_path):
     )
     runner.test()
     assert runner.model.temperatures(training=False) == pytest.approx([1 / 3] * EPOCH)
+
+
+def test_an_average_of_another_budget_is_refused(train, tmp_path):
+    train(True, True, 'mmengine.EMAHook')
+    hooks = [dict(type='mmengine.EMAHook')]
+    runner = make_runner(tmp_path, dict(end=3), epochs=3, layer=KWLinear(4, 4, budget=2), hooks=hooks, resume=True)
+    with pytest.raises(MisfitError, match='it has 1 layer, budget b = 1, .* the model has 1 layer, budget b = 2'):
+        runner.train()
