@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, DefaultScope
 
+from mmkw.config import scope_of
 from mmkw.models.image_channels import image_channels
 from mmkw.models.info import ModelInfo, model_info
 
@@ -28,7 +29,7 @@ def main() -> None:
 
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
         model = MODELS.build(cfg.model).eval().to('meta')
     is_classifier = hasattr(model, 'head')
     default = (224, 224) if is_classifier else (800, 1216)

@@ -15,6 +15,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from mmkw.checkpoints.files import build_model, load_into
+from mmkw.config import scope_of, type_name
 from mmkw.demo.attention_figure import plot_attention
 from mmkw.demo.figures import save
 from mmkw.engine.launch import or_exit
@@ -39,7 +40,7 @@ def main() -> None:
                 raise LaunchError(f'{path} is no image that can be read')
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
-        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        init_default_scope(scope_of(cfg))
         model = load_model(cfg, args.checkpoint)
         try:
             maps = attention_maps(model, model.test_step, load_images(cfg, args.images))
@@ -63,7 +64,9 @@ def load_model(cfg: Config, checkpoint: str) -> torch.nn.Module:
 
 def load_images(cfg: Config, paths: list[str]) -> Iterator[dict]:
     # Annotations are for scoring; these images have none.
-    pipeline = [step for step in cfg.test_dataloader.dataset.pipeline if not step.type.endswith('LoadAnnotations')]
+    pipeline = [
+        step for step in cfg.test_dataloader.dataset.pipeline if not type_name(step).endswith('LoadAnnotations')
+    ]
     prepare = Compose(pipeline)
     for path in paths:
         yield pseudo_collate([prepare(dict(img_path=path, img_id=0))])

@@ -16,6 +16,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import get_torchvision_models
 from torch import Tensor, nn
 
+from mmkw.config import scope_of
 from mmkw.layers import check_fit
 
 PathLike = Union[str, Path]
@@ -121,7 +122,7 @@ def build_model(config: Config, part: Optional[str] = None) -> nn.Module:
     for entry in (cfg, cfg.get('backbone')):
         if isinstance(entry, dict):
             entry.pop('init_cfg', None)
-    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmengine')):
+    with DefaultScope.overwrite_default_scope(scope_of(config)):
         model = MODELS.build(cfg)
     model.eval()  # mmpretrain's backbones return nothing
     return model

@@ -14,6 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
+from mmkw.config import scope_of, type_name
 from mmkw.layers import MisfitError
 
 from .batches import check_batches
@@ -99,7 +100,7 @@ def runner_to_test(args: argparse.Namespace) -> Runner:
         if not args.out.endswith(('.pkl', '.pickle')):
             raise LaunchError(f'--out {args.out}: predictions are written as a pickle, so the name must end with .pkl')
         # mmdet's packs masks, which would fill the memory as they are.
-        kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+        kind = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'
         metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         cfg.test_evaluator = [*metrics, dict(type=kind, out_file_path=args.out)]
     if args.show_dir:
@@ -108,7 +109,7 @@ def runner_to_test(args: argparse.Namespace) -> Runner:
             raise LaunchError(f'--show-dir: {args.config} has no visualization hook in its default_hooks')
         hook.update(
             dict(draw=True, test_out_dir=args.show_dir)
-            if cfg.get('default_scope') == 'mmdet'
+            if cfg.default_scope == 'mmdet'
             else dict(enable=True, out_dir=args.show_dir)
         )
     check_files(cfg, 'test')
@@ -124,10 +125,11 @@ def _load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    cfg.default_scope = scope_of(cfg)  # pure-Python configs have none
     cfg.launcher = args.launcher
     name = os.path.splitext(os.path.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', name)
-    if cfg.get('default_scope') == 'mmpretrain':
+    if cfg.default_scope == 'mmpretrain':
         # Its configs leave this to its own tools.
         for part in ('train', 'val', 'test'):
             if cfg.get(f'{part}_dataloader'):
@@ -136,7 +138,7 @@ def _load_config(args: argparse.Namespace) -> Config:
 
 
 def _use_amp(cfg: Config, dtype: str) -> None:
-    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    kind = type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise LaunchError(
             f'--amp takes the place of an OptimWrapper, and optim_wrapper.type is {kind!r}: leave one out'

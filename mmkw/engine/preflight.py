@@ -12,6 +12,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmkw.checkpoints.files import read_checkpoint
+from mmkw.config import type_name
 from mmkw.layers import check_fit
 
 # Datasets that fetch themselves if they are not there.
@@ -20,6 +21,8 @@ _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
 _SPLIT_IS_FOLDER = ('ImageNet', 'ImageNet21k')
 # Initialisers with a method ``check``.
 _CHECKABLE = ('PlainPretrained', 'PublishedPretrained')
+# mmengine's own, and its class.
+_OF_MMENGINE = ('Pretrained', 'PretrainedInit')
 
 
 class LaunchError(Exception):
@@ -62,12 +65,12 @@ def check_start_weights(model: nn.Module) -> None:
     for module in model.modules():
         init_cfg = getattr(module, 'init_cfg', None)
         for entry in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
-            if entry and entry.get('type') in _CHECKABLE and '://' not in entry['checkpoint']:
+            if type_name(entry) in _CHECKABLE and '://' not in entry['checkpoint']:
                 try:
                     WEIGHT_INITIALIZERS.build(dict(entry)).check(module)
                 except (FileNotFoundError, ValueError) as error:
                     raise LaunchError(f'{type(module).__name__}: {error}\nNothing was started.') from error
-            elif entry and entry.get('type') == 'Pretrained':
+            elif type_name(entry) in _OF_MMENGINE:
                 check_checkpoint(module, entry['checkpoint'], entry.get('prefix'))
 
 
@@ -109,7 +112,7 @@ def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
 
 
 def _check_schedule(cfg: Config) -> None:
-    hooks = [hook.get('type') for hook in cfg.get('custom_hooks') or ()]
+    hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or ()]
     if 'PlainPretrained' in _types(cfg.get('model')) and 'KWTemperatureHook' not in hooks:
         raise LaunchError(
             'PlainPretrained starts the backbone at temperature 1, where attentions do nothing, and no hook lowers it; '
@@ -121,21 +124,21 @@ def _types(node: Any) -> Iterator[str]:
     for _, child in _children(node):
         yield from _types(child)
     if isinstance(node, Mapping):
-        yield str(node.get('type'))
+        yield type_name(node)
 
 
 def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:
     """What datasets and metrics name, at any depth, since datasets come wrapped in each other."""
     for name, child in _children(node):
         yield from _data_files(child, f'{key}.{name}')
-    if not isinstance(node, Mapping) or node.get('type') in _DOWNLOADING:
+    if not isinstance(node, Mapping) or type_name(node) in _DOWNLOADING:
         return
     if (node.get('backend_args') or {}).get('backend', 'local') != 'local':
         return
     prefixes = node.get('data_prefix') or {}
     if isinstance(prefixes, str):
         prefixes = {'data_prefix': prefixes}
-    if not prefixes and node.get('type') in _SPLIT_IS_FOLDER:
+    if not prefixes and type_name(node) in _SPLIT_IS_FOLDER:
         prefixes = {'split': node.get('split')}
     root = node.get('data_root') or ''
     named = {'ann_file': node.get('ann_file'), **prefixes}
@@ -149,7 +152,7 @@ def start_weights(node: Any, key: str = 'model') -> Iterator[tuple[str, str]]:
     """(config key, path) of the ``checkpoint`` of every init_cfg in a model's config."""
     for name, child in _children(node):
         yield from start_weights(child, f'{key}.{name}')
-    if isinstance(node, Mapping) and str(node.get('type')).endswith('Pretrained') and node.get('checkpoint'):
+    if 'Pretrained' in type_name(node) and node.get('checkpoint'):
         yield f'{key}.checkpoint', node['checkpoint']
 
 

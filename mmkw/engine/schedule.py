@@ -12,9 +12,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from mmkw.config import scope_of, type_name
 from mmkw.layers import KWLinear
-
-from .temperature_hook import KWTemperatureHook
 
 _runs = itertools.count()
 
@@ -48,11 +47,11 @@ def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
     if not cfg.get('train_cfg') or learning_rate is None:
         raise ValueError('a schedule needs train_cfg and optim_wrapper.optimizer.lr, which this config has not')
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    hooks = [hook for hook in hooks if hook and hook['type'] in ('KWTemperatureHook', KWTemperatureHook)]
-    recorder, scope = _Recorder(), cfg.get('default_scope') or 'mmengine'
+    hooks = [hook for hook in hooks if type_name(hook) == 'KWTemperatureHook']
+    recorder, scope = _Recorder(), scope_of(cfg)
     train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith(('val', 'dynamic'))}
     idle = dict.fromkeys(('runtime_info', 'timer', 'sampler_seed', 'logger', 'checkpoint'))
-    by_epoch = train_cfg.get('by_epoch', train_cfg.get('type') != 'IterBasedTrainLoop')
+    by_epoch = train_cfg.get('by_epoch', type_name(train_cfg) != 'IterBasedTrainLoop')
     with tempfile.TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope(scope):
         runner = Runner(
             _Nothing(),

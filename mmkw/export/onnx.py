@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmkw.checkpoints.files import PathLike, build_model, load_into, write_whole
+from mmkw.config import type_name
 from mmkw.models.image_channels import image_channels
 
 from .exportable import check_exportable, exportable
@@ -30,7 +31,7 @@ def network_to_export(config: Config, checkpoint: PathLike, backbone: bool = Fal
     model = config.get('model') or {}
     if not backbone and 'head' not in model:
         raise ValueError(
-            f'a whole {model.get("type", "model")} cannot be exported: how many boxes its proposals and non-maximum '
+            f'a whole {type_name(model) or "model"} cannot be exported: how many boxes its proposals and non-maximum '
             'suppression keep depends on the image, and mmdet has them as code, not as operations of ONNX; '
             '--backbone exports its backbone'
         )
