@@ -24,6 +24,35 @@ def init_entries(init_cfg: InitCfg) -> list[dict]:
     return [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or [])
 
 
+# Arguments of mmdet's backbones that mmpretrain's do not have.
+_MMDETS = ('dcn', 'stage_with_dcn', 'plugins', 'pretrained')
+
+
+def without_mmdets(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments for a class of mmpretrain, of a config that may have been written for mmdet's class of that name.
+
+    Args:
+        kind: Name of the class in both libraries, such as ``'ResNet'``.
+        arguments: What the config passes. Those that only mmdet has may be there as long as they ask for nothing.
+
+    Raises:
+        ValueError: If one of those asks for something.
+    """
+    for name in _MMDETS:
+        value = arguments.get(name)
+        if name == 'pretrained' and value:
+            raise ValueError(
+                f'KW{kind} has no pretrained={value!r}; give it '
+                f"init_cfg=dict(type='PlainPretrained', checkpoint={value!r})"
+            )
+        if any(value or ()):
+            raise ValueError(
+                f"KW{kind} is mmpretrain's {kind}, which has no {name}; for mmdet's use dict(type='KWBackbone', "
+                f"backbone=dict(type='mmdet.{kind}', ...)), which leaves plain what cannot be moved into a warehouse"
+            )
+    return {name: value for name, value in arguments.items() if name not in _MMDETS}
+
+
 class KWBackboneMixin:
     """Moves a plain backbone's convolutions into warehouses and keeps the backbone's own switches working.
 

@@ -19,8 +19,11 @@ class KWConvNeXt(KWBackboneMixin, ConvNeXt):
         budget: Convolutional parameter budget b, a number or text such as ``'1x'``, ``'3/4x'``. Default: ``'1x'``.
         reduction: Hidden width of the attentions over their input width. Default: 1/16.
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
-        **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of mmpretrain's ConvNeXt but
-            ``linear_pw_conv``: pointwise layers are 1x1 convolutions here, as published.
+        linear_pw_conv: False, since pointwise layers are 1x1 convolutions here, as published. Default: False.
+        **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of mmpretrain's ConvNeXt.
+
+    Raises:
+        ValueError: If ``linear_pw_conv`` is True.
     """
 
     def __init__(
@@ -29,7 +32,13 @@ class KWConvNeXt(KWBackboneMixin, ConvNeXt):
         budget: Union[float, str] = '1x',
         reduction: float = 1 / 16,
         warehouse_cfg: WarehouseCfg = None,
+        linear_pw_conv: bool = False,
         **kwargs: Any,
     ) -> None:
+        if linear_pw_conv:
+            raise ValueError(
+                'linear_pw_conv=True: pointwise layers of KWConvNeXt are 1x1 convolutions, as published; leave it out, '
+                "or use dict(type='KWBackbone', backbone=dict(type='mmpretrain.ConvNeXt', ...))"
+            )
         super().__init__(arch, linear_pw_conv=False, **kwargs)
         self._move_into_warehouses(convnext_plan(self, budget, reduction), warehouse_cfg)

@@ -7,7 +7,7 @@ from mmpretrain.models.backbones import MobileNetV2
 
 from mmkw.plans import mobilenet_v2_plan
 
-from .base import KWBackboneMixin, WarehouseCfg
+from .base import KWBackboneMixin, WarehouseCfg, without_mmdets
 
 
 @MODELS.register_module()
@@ -22,6 +22,9 @@ class KWMobileNetV2(KWBackboneMixin, MobileNetV2):
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
         **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of mmpretrain's
             MobileNetV2. A detector's FPN takes ``out_indices=(1, 2, 4, 7)``.
+
+    Raises:
+        ValueError: If ``pretrained`` names a file, which only mmdet's MobileNetV2 takes.
     """
 
     def __init__(
@@ -33,5 +36,5 @@ class KWMobileNetV2(KWBackboneMixin, MobileNetV2):
         warehouse_cfg: WarehouseCfg = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(widen_factor, **kwargs)
+        super().__init__(widen_factor, **without_mmdets('MobileNetV2', kwargs))
         self._move_into_warehouses(mobilenet_v2_plan(self, budget, reduction, share_pointwise), warehouse_cfg)

@@ -8,7 +8,7 @@ from mmpretrain.models.backbones import ResNet
 
 from mmkw.plans import resnet_plan
 
-from .base import KWBackboneMixin, WarehouseCfg
+from .base import KWBackboneMixin, WarehouseCfg, without_mmdets
 
 
 @MODELS.register_module()
@@ -56,6 +56,9 @@ class KWResNet(KWBackboneMixin, PlainResNet):
     :func:`mmkw.set_temperature` sets it. With ``num_stages`` below 4, as in C4 detectors, it is the whole network with
     its last stages left out: the last warehouse has the cells that the next stage would bring, and checkpoints of the
     whole network fit.
+
+    Raises:
+        ValueError: If the depth is unknown, or an argument asks for what only mmdet's ResNet has, such as ``dcn``.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class KWResNet(KWBackboneMixin, PlainResNet):
         warehouse_cfg: WarehouseCfg = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(depth, **kwargs)
+        super().__init__(depth, **without_mmdets('ResNet', kwargs))
         self._move_into_warehouses(
             resnet_plan(self, budget, cell_inplane_ratio, cell_outplane_ratio, reduction, nonlocal_basis_ratio),
             warehouse_cfg,

@@ -122,7 +122,8 @@ def _check_layers(model: nn.Module, plan: Mapping[str, WarehousePlan]) -> None:
             if not is_convertible(modules[name]):
                 raise ValueError(
                     f'the plan names {name!r}, a {type(modules[name]).__name__}; only nn.Conv1d, nn.Conv2d, nn.Conv3d '
-                    'and nn.Linear themselves can be moved into a warehouse, and what mmkw.plans.register_layer named'
+                    'and nn.Linear themselves can be moved into a warehouse, and what mmkw.plans.register_layer named: '
+                    'build the network of those (in OpenMMLab without a conv_cfg), or leave the layer out of the plan'
                 )
             if name in group_of:
                 raise ValueError(f'the plan names {name!r} twice, in {group_of[name]!r} and in {group!r}')
