@@ -138,7 +138,7 @@ def test_every_variant_of_a_layer_leaves_the_batch_open(tmp_path):
             nn.init.normal_(module.basis_bias)
     set_temperature(network, 0.3)
     # The check against onnxruntime at batch 1, 2 and 5 is part of the export.
-    _, relative = export_onnx(network, tmp_path / 'out.onnx', (7, 9), None, in_channels=4)
+    _, relative = export_onnx(network, tmp_path / 'out.onnx', (7, 9), None)
     assert relative < 1e-4
 
 
