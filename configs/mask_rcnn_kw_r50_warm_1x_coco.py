@@ -1,6 +1,6 @@
 # Mask R-CNN with KW-ResNet50 1x from plain ImageNet weights, without KernelWarehouse pre-training. No published result.
-# The temperature falls from 1, where the backbone is the plain one, to 0 over the first four epochs. Stage 0 is trained
-# here, since its attentions have not been.
+# The temperature falls from 1, where the backbone equals the plain one, to 0 over the first four epochs. No stage is
+# frozen, since the attentions are untrained.
 _base_ = './mask_rcnn_kw_r50_1x_coco.py'
 
 checkpoint = 'torchvision://resnet50'

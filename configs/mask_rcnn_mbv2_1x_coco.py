@@ -17,5 +17,5 @@ model = dict(
     neck=dict(in_channels=[24, 32, 96, 1280]),
 )
 
-# mmpretrain's MobileNetV2 freezes when training starts, after DistributedDataParallel has looked.
+# mmpretrain's MobileNetV2 freezes stages when training starts, after DistributedDataParallel has listed parameters.
 find_unused_parameters = True

@@ -12,7 +12,7 @@ model = dict(
         out_indices=(0, 1, 2, 3),
         frozen_stages=1,
         norm_eval=True,
-        # Or dict(type='Pretrained', checkpoint='torchvision://resnet50'), trained otherwise than the published one.
+        # dict(type='Pretrained', checkpoint='torchvision://resnet50') works too, but was trained by another recipe.
         init_cfg=dict(type='PublishedPretrained', checkpoint=checkpoint),
     )
 )

@@ -1,18 +1,45 @@
-"""Reading configs of both styles: ``type`` is a name or, in a pure-Python config, the class itself."""
+"""Reads configs of both styles: ``type`` is a name or, in a pure-Python config, the class itself."""
 
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
+
+InitCfg = Optional[Union[Mapping, Sequence[Mapping]]]
 
 _LIBRARIES = ('mmdet', 'mmpretrain')
 
 
-def type_name(entry: Any) -> str:
-    """Name of the class that an entry of a config is for, without scope or module; ``''`` if it names none.
+class LaunchError(Exception):
+    """A run cannot start as asked; the message is for the user and says what to change."""
+
+
+def read_config(path: Union[str, Path], options: Optional[Mapping[str, Any]] = None) -> Config:
+    """Read a config of either style.
 
     Args:
-        entry: Such as ``dict(type='mmkw.KWTemperatureHook', end=4)`` or ``dict(type=KWTemperatureHook, end=4)``.
+        path: The file.
+        options: Settings to change, by dotted names, such as ``{'train_cfg.max_epochs': 2}``. Default: None.
+
+    Raises:
+        LaunchError: If there is no such file.
+    """
+    if not os.path.isfile(path):
+        raise LaunchError(f'there is no config {path} (in {os.getcwd()})')
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(dict(options or {}))
+    cfg.default_scope = scope_of(cfg)  # pure-Python configs have none
+    return cfg
+
+
+def type_name(entry: Any) -> str:
+    """Name of the class that an entry of a config builds, without scope or module; ``''`` if there is none.
+
+    Args:
+        entry: An entry such as ``dict(type='mmkw.KWTemperatureHook', end=4)`` or
+            ``dict(type=KWTemperatureHook, end=4)``.
     """
     kind = entry.get('type') if isinstance(entry, Mapping) else None
     return '' if kind is None else getattr(kind, '__name__', str(kind)).rpartition('.')[2]
@@ -26,3 +53,8 @@ def scope_of(cfg: Config) -> str:
     modules = [kind] if isinstance(kind, str) else [cls.__module__ for cls in getattr(kind, '__mro__', ())]
     roots = [module.partition('.')[0] for module in modules]
     return next((root for root in roots if root in _LIBRARIES), 'mmengine')
+
+
+def init_entries(init_cfg: InitCfg) -> list[Mapping]:
+    """The entries of an ``init_cfg`` as a list; an ``init_cfg`` may be a single entry, several, or None."""
+    return [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or [])

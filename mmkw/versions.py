@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Optional
 
-# module: the packages that bring it.
+# Module -> the packages that install it.
 PACKAGES = {
     'torch': ('torch',),
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
@@ -25,14 +25,15 @@ ONEDL = 'onedl-mmengine 0.10.12, onedl-mmcv 2.3.6, onedl-mmdetection 3.5.1 and o
 
 
 def check(installed: Optional[Mapping[str, str]] = None) -> None:
-    """Checks that torch and the OpenMMLab (or OneDL) packages can work together.
+    """Check that torch and the OpenMMLab (or OneDL) packages can work together.
 
     Args:
-        installed: Package name to version. Default: None, what is installed here.
+        installed: Package name -> version. Default: None, the packages that are installed here.
 
     Raises:
         ImportError: One sentence that names what was found and what to install. mmdet may be absent, and so
-            may all of OpenMMLab, since ``mmkw.ops``, ``mmkw.layers`` and ``mmkw.plans`` need torch alone.
+            may all of OpenMMLab, since ``mmkw.ops``, ``mmkw.layers``, ``mmkw.plans`` and ``mmkw.conversion`` need torch
+            alone.
     """
     problem = _problem(_installed() if installed is None else installed)
     if problem:
@@ -40,14 +41,14 @@ def check(installed: Optional[Mapping[str, str]] = None) -> None:
 
 
 def check_torchvision() -> None:
-    """Checks that torchvision, which mmpretrain imports, loads beside this torch.
+    """Check that torchvision, which mmpretrain imports, loads beside this torch.
 
     Raises:
         ImportError: One sentence with the cause and the release to install.
     """
     try:
         with warnings.catch_warnings():
-            # Of torchvision.io, which OpenMMLab does not use: 0.16.2 warns so beside any newer torch.
+            # torchvision 0.16.2 warns so beside a newer torch, about torchvision.io, which OpenMMLab does not use.
             warnings.filterwarnings('ignore', message='Failed to load image Python extension')
             import torchvision  # noqa: F401
     except (ImportError, RuntimeError, OSError) as error:
@@ -66,12 +67,12 @@ def check_torchvision() -> None:
 
 
 def _matching_torchvision(torch: str, cuda: Optional[str]) -> str:
-    """pip's arguments for a torchvision that loads beside this torch."""
+    """Arguments of ``pip install`` for a torchvision that loads beside this torch."""
     if cuda is None:
-        # A newer build for CUDA, as most package indexes serve it, fails at import beside a CPU torch.
+        # Most package indexes serve newer releases as builds for CUDA, which fail at import beside a CPU torch.
         return '--no-deps torchvision==0.16.2'
     major, minor = (*_numbers(torch), 0)[:2]
-    # torchvision 0.15 came with torch 2.0, and the two have counted on together since.
+    # torchvision 0.15 came with torch 2.0, and since then both minor versions have gone up together.
     return f'torchvision==0.{minor + 15}.*' if major == 2 else 'torchvision'
 
 
@@ -84,14 +85,14 @@ def _installed() -> dict[str, str]:
                 found[name] = version(name) or ''
             except PackageNotFoundError:
                 continue
-        # A source checkout on PYTHONPATH has no metadata: it is there, in a version that we do not know.
+        # A source checkout on PYTHONPATH has no metadata: it is installed, but its version is unknown.
         if not any(name in found for name in names) and find_spec(module) is not None:
             found[names[0]] = ''
     return found
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """'2.13.0+cpu' -> (2, 13, 0); empty for an unknown version."""
+    """Read a version: '2.13.0+cpu' is (2, 13, 0), and an unknown version is ()."""
     match = re.match(r'\d+(\.\d+)*', text)
     return tuple(map(int, match[0].split('.'))) if match else ()
 
@@ -100,52 +101,98 @@ def _older(text: str, limit: str) -> bool:
     return bool(_numbers(text)) and _numbers(text) < _numbers(limit)
 
 
-def _problem(installed: Mapping[str, str]) -> Optional[str]:
-    """What is wrong and what to install, or None."""
-    present = {
-        module: [(name, installed[name]) for name in names if name in installed] for module, names in PACKAGES.items()
-    }
-    shown = {module: ' and '.join(f'{name} {number}' for name, number in rows) for module, rows in present.items()}
-    if not present['torch']:
-        return 'torch is not installed: install torch 2.0 or newer'
-    if _older(present['torch'][0][1], OLDEST['torch']):
-        return f'{shown["torch"]} is too old: install torch {OLDEST["torch"]} or newer'
+class _Found:
+    """What is installed, by module: (package, version) of each package that brings it."""
 
-    stack = [module for module in PACKAGES if module != 'torch']
-    if not any(present[module] for module in stack):
-        return None
-    for module in stack:
-        if len(present[module]) > 1:
-            names = ' '.join(name for name, _ in present[module])
+    def __init__(self, installed: Mapping[str, str]) -> None:
+        self.packages = {
+            module: [(name, installed[name]) for name in names if name in installed]
+            for module, names in PACKAGES.items()
+        }
+
+    def has(self, module: str) -> bool:
+        """Whether the module is installed."""
+        return bool(self.packages[module])
+
+    def name(self, module: str) -> str:
+        """Name of the package that installs the module; '' if none does."""
+        return self.packages[module][0][0] if self.has(module) else ''
+
+    def older(self, module: str, limit: str) -> bool:
+        """Whether the module is installed in a known version below the limit."""
+        return self.has(module) and _older(self.packages[module][0][1], limit)
+
+    def shown(self, *modules: str) -> str:
+        """The packages of some modules in words: 'mmcv 2.1.0 and onedl-mmcv 2.3.6'."""
+        return ' and '.join(f'{name} {number}' for module in modules for name, number in self.packages[module])
+
+
+_STACK = tuple(module for module in PACKAGES if module != 'torch')
+
+
+def _doubled(found: _Found) -> Optional[str]:
+    for module in _STACK:
+        if len(found.packages[module]) > 1:
+            names = ' '.join(name for name, _ in found.packages[module])
             return (
-                f'{shown[module]} overwrite each other (both are the module {module}): '
+                f'{found.shown(module)} overwrite each other (both are the module {module}): '
                 f'`pip uninstall {names}`, then install the one of your stack ({OPENMMLAB}; or {ONEDL})'
             )
-    missing = [module for module in ('mmengine', 'mmcv', 'mmpretrain') if not present[module]]
-    if missing:
-        there = ', '.join(shown[module] for module in stack if present[module])
-        return f'{there} found, but not {" and ".join(missing)}: install {OPENMMLAB}; or {ONEDL}'
-
-    mmcv_name, mmcv = present['mmcv'][0]
-    if mmcv_name == 'mmcv-lite' and present['mmdet']:
-        return (
-            f'{shown["mmcv"]} has no compiled operators, which mmdet needs: `pip uninstall mmcv-lite`, '
-            'then `pip install --no-build-isolation mmcv==2.1.0`'
-        )
-    for module in ('mmcv', 'mmpretrain', 'mmdet'):
-        if present[module] and _older(present[module][0][1], OLDEST[module]):
-            needed = f'{module} {OLDEST[module]} or newer'
-            return f'{shown[module]} is too old, {needed} is needed: install {OPENMMLAB}; or {ONEDL}'
-
-    mmdet_name, mmdet = present['mmdet'][0] if present['mmdet'] else ('', '')
-    if mmdet_name == 'mmdet' and _older(mmdet, '3.4') and not _older(mmcv or '0', '2.2'):
-        if mmcv_name == 'onedl-mmcv':
-            return (
-                f"{shown['mmcv']} is OneDL's and {shown['mmdet']} OpenMMLab's, which refuses mmcv 2.2 and newer: "
-                f'install all of one stack, {ONEDL}; or {OPENMMLAB}'
-            )
-        return (
-            f'{shown["mmdet"]} refuses {shown["mmcv"]} (it takes 2.0 to 2.1): '
-            '`pip install --no-build-isolation mmcv==2.1.0`'
-        )
     return None
+
+
+def _missing(found: _Found) -> Optional[str]:
+    missing = [module for module in ('mmengine', 'mmcv', 'mmpretrain') if not found.has(module)]
+    there = ', '.join(found.shown(module) for module in _STACK if found.has(module))
+    if not missing or not there:
+        return None
+    return f'{there} found, but not {" and ".join(missing)}: install {OPENMMLAB}; or {ONEDL}'
+
+
+def _too_old(found: _Found) -> Optional[str]:
+    for module, limit in OLDEST.items():
+        if found.older(module, limit):
+            stack = '' if module == 'torch' else f', {module} {limit} or newer is needed'
+            remedy = f'torch {limit} or newer' if module == 'torch' else f'{OPENMMLAB}; or {ONEDL}'
+            return f'{found.shown(module)} is too old{stack}: install {remedy}'
+    return None
+
+
+def _refused_mmcv(found: _Found) -> Optional[str]:
+    if found.name('mmdet') != 'mmdet' or not found.older('mmdet', '3.4') or _older(_mmcv_version(found), '2.2'):
+        return None
+    if found.name('mmcv') == 'onedl-mmcv':
+        return (
+            f"{found.shown('mmcv')} is OneDL's and {found.shown('mmdet')} OpenMMLab's, which refuses mmcv 2.2 and "
+            f'newer: install all of one stack, {ONEDL}; or {OPENMMLAB}'
+        )
+    return (
+        f'{found.shown("mmdet")} refuses {found.shown("mmcv")} (it takes 2.0 to 2.1): '
+        '`pip install --no-build-isolation mmcv==2.1.0`'
+    )
+
+
+def _mmcv_version(found: _Found) -> str:
+    return found.packages['mmcv'][0][1] or '0'  # an unknown version counts as old enough
+
+
+def _no_torch(found: _Found) -> Optional[str]:
+    return None if found.has('torch') else f'torch is not installed: install torch {OLDEST["torch"]} or newer'
+
+
+def _no_operators(found: _Found) -> Optional[str]:
+    if found.name('mmcv') != 'mmcv-lite' or not found.has('mmdet'):
+        return None
+    return (
+        f'{found.shown("mmcv")} has no compiled operators, which mmdet needs: `pip uninstall mmcv-lite`, '
+        'then `pip install --no-build-isolation mmcv==2.1.0`'
+    )
+
+
+# Each rule returns what is wrong and what to install, or None. The first problem is reported.
+_RULES = (_no_torch, _doubled, _missing, _no_operators, _too_old, _refused_mmcv)
+
+
+def _problem(installed: Mapping[str, str]) -> Optional[str]:
+    found = _Found(installed)
+    return next((problem for rule in _RULES if (problem := rule(found))), None)

@@ -1,1 +1,14 @@
-"""Puts this folder on the path, where shared test helpers live."""
+"""What holds for all tests."""
+
+from collections import OrderedDict
+from unittest import mock
+
+import pytest
+from mmengine.registry import DefaultScope
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _default_scope_of_its_own():
+    """Begin each file without mmengine's default scope, which Runners and tools of other files leave behind them."""
+    with mock.patch.object(DefaultScope, '_instance_dict', OrderedDict()):
+        yield

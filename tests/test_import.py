@@ -1,4 +1,4 @@
-"""What importing mmkw needs and gives."""
+"""Importing mmkw works with torch alone, and says which versions cannot work together."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The set-up scripts' parts that need no installing, and the pins."""
+"""The parts of the set-up scripts that install nothing, and the pinned versions."""
 
 import importlib.metadata
 import re
@@ -28,7 +28,7 @@ NINJA = """
 
 @pytest.fixture
 def checkout(monkeypatch, tmp_path):
-    """An empty folder in the place of the checkout, whose `.venv` the scripts may do with as they like."""
+    """An empty folder in place of the checkout, so that the scripts may change its `.venv`."""
     for module in (setup_env, setup_mmcv, setup_run):
         monkeypatch.setattr(module, 'VENV', tmp_path / '.venv')
         monkeypatch.setattr(module, 'PYTHON', tmp_path / '.venv' / 'bin' / 'python')
@@ -57,7 +57,7 @@ def test_the_lock_file_pins_exactly_and_leaves_out_what_the_script_decides():
 
 
 def test_the_lock_file_is_complete():
-    """--no-deps would silently leave out what an installed package needs."""
+    """With --no-deps, pip would silently leave out what an installed package needs."""
     from packaging.requirements import Requirement
 
     pins = lock().keys() | {'torch', 'torchvision', 'mmcv', 'opencv-python'}  # opencv-python: the headless one serves
@@ -89,11 +89,11 @@ def test_the_cache_key_tells_builds_apart_that_do_not_fit_each_other():
         setup_mmcv.cache_key({**CPU, 'version': '2.12.0+cpu'}),
         setup_mmcv.cache_key(CUDA),
         setup_mmcv.cache_key({**CUDA, 'archs': '8.0;9.0+PTX'}),
-        setup_mmcv.cache_key({**CUDA, 'cuda_ops': False}),  # torch for CUDA, no GPU: other operators
+        setup_mmcv.cache_key({**CUDA, 'cuda_ops': False}),  # torch for CUDA without a GPU has other operators
     ]
     assert len(set(keys)) == len(keys)
     assert keys[0].startswith('mmcv-2.1.0_torch-2.13.0+cpu_cp311_')
-    assert all(re.fullmatch(r'[\w.+-]+', key) for key in keys)  # good as a folder's name
+    assert all(re.fullmatch(r'[\w.+-]+', key) for key in keys)  # all are valid names of folders
 
 
 def test_progress_is_read_from_ninjas_lines_only():
@@ -172,7 +172,7 @@ def test_somebody_elses_venv_is_not_touched(checkout):
 
 
 def test_a_half_made_venv_is_made_anew(checkout, monkeypatch):
-    """As after a kill: our mark says that it was being made."""
+    """After a kill our state file says that the environment was being made."""
     leftover = checkout / '.venv' / 'lib' / 'half'
     leftover.mkdir(parents=True)
     setup_env.write_state(setup_env.CREATING)
@@ -227,7 +227,7 @@ def test_a_waiting_person_sees_progress(tmp_path, monkeypatch, capsys):
 
 def test_a_second_set_up_waits_for_the_first(tmp_path):
     script = (
-        f'import sys; sys.path.insert(0, {str(ROOT / "tools")!r}); import setup_run, pathlib\n'
+        f'import sys; sys.path.insert(0, {str(ROOT / "tools" / "setup")!r}); import setup_run, pathlib\n'
         f'with setup_run.only_one(pathlib.Path({str(tmp_path / "lock")!r})): print("mine", flush=True)'
     )
     with setup_run.only_one(tmp_path / 'lock'):

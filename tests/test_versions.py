@@ -1,4 +1,4 @@
-"""mmkw.versions: each rule on plain dictionaries, and the real environment."""
+"""The rules of mmkw.versions, tested on plain dictionaries and in the real environment."""
 
 import importlib
 import sys
@@ -43,12 +43,12 @@ def message(installed):
         without(OPENMMLAB, 'mmdet'),
         without(ONEDL, 'onedl-mmdetection'),
         {'torch': '2.0.0'},  # mmkw.ops and mmkw.layers alone
-        {**OPENMMLAB, 'torch': '2.10.1'},  # not older than 2.9, though its text sorts before
+        {**OPENMMLAB, 'torch': '2.10.1'},  # not older than 2.9, although its text sorts before that
         {**OPENMMLAB, 'mmcv': '2.0.0rc4'},
-        {**without(OPENMMLAB, 'mmcv', 'mmdet'), 'mmcv-lite': '2.1.0'},  # operators are mmdet's need
+        {**without(OPENMMLAB, 'mmcv', 'mmdet'), 'mmcv-lite': '2.1.0'},  # only mmdet needs the operators
         {**without(OPENMMLAB, 'mmdet'), 'mmcv': '2.2.0'},
         {**without(OPENMMLAB, 'mmengine'), 'mmengine-lite': '0.10.7'},
-        {**OPENMMLAB, 'mmcv': ''},  # a source checkout: no metadata, no verdict
+        {**OPENMMLAB, 'mmcv': ''},  # a source checkout has no metadata, so nothing is said
     ],
 )
 def test_what_works_passes(installed):
@@ -107,7 +107,7 @@ def test_a_source_checkout_on_the_path_counts_as_installed(monkeypatch, tmp_path
 
 @pytest.fixture
 def fake_torchvision(monkeypatch, tmp_path):
-    """Puts a torchvision with the given source in front of the real one."""
+    """Put a torchvision with the given source before the real one."""
 
     def install(source):
         (tmp_path / 'torchvision').mkdir()

@@ -5,12 +5,12 @@ python tools/convert_checkpoint.py kw1x_resnet50.pth checkpoints/kw1x_r50_mmkw.p
 """
 
 import argparse
-import sys
 
+from command_line import or_exit
 from mmkw.checkpoints import convert_published
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='the published file')
     parser.add_argument('target', help='the file to write')
@@ -18,14 +18,10 @@ def main() -> int:
     parser.add_argument('--ema', action='store_true', help='take the averaged weights (`model_ema`)')
     parser.add_argument('--publish', action='store_true', help="put 8 digits of the file's SHA-256 into its name")
     args = parser.parse_args()
-    try:
+    with or_exit(FileNotFoundError, ValueError):
         written = convert_published(args.source, args.target, args.config, args.ema, args.publish)
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
     print(f'wrote {written}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Train and evaluate a small KernelWarehouse Mask R-CNN, from nothing: data, training, figures, box AP and mask AP."""
+"""Make a small data set, train a KernelWarehouse Mask R-CNN on it, draw figures, and print box AP and mask AP."""
 
 import argparse
 import subprocess
@@ -22,7 +22,7 @@ ROWS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--seed', type=int, default=0, help='of the data and of the training (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the data and of the training (default: 0)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='default: work_dirs/demo')
     parser.add_argument('--data', type=Path, default=Path('data/shapes'), help='default: data/shapes')
     parser.add_argument('--train', type=int, default=240, help='number of training images (default: 240)')
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def options_for(args: argparse.Namespace, predictions: Path) -> list[str]:
-    """Settings of the demo's config; its last validation writes the predictions."""
+    """Options for tools/train.py; with these, the last validation writes the predictions."""
     annotations = args.data / 'annotations' / 'instances_val.json'
     return [
         f'randomness.seed={args.seed}',
@@ -70,7 +70,7 @@ def options_for(args: argparse.Namespace, predictions: Path) -> list[str]:
 
 
 def train(config: Path, work_dir: Path, options: list[str]) -> None:
-    """Run tools/train.py; if it fails, end the program."""
+    """Run tools/train.py, and end the program if it fails."""
     command = [sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', work_dir, '--cfg-options']
     code = subprocess.run([*command, *options], check=False).returncode
     if code:

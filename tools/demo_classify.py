@@ -10,14 +10,14 @@ from mmkw.demo import comparison, digits, figures
 RUNS = {'plain': 'r18_digits', 'KW 1x': 'kw1x_r18_digits'}
 MEANING = """\
 This is evidence that a KW network with its temperature schedule trains on real images with the ordinary tools, and goes
-on learning after tau has reached 0. It is no evidence of which network is better: both learn these few tiny images by
-heart, narrow as they are, and the one that has attentions to fit as well tends to end a point or two behind on those
-held out; about one point between two trainings is chance. The paper's gains are of 300 epochs on ImageNet."""
+on learning after tau has reached 0. It is no evidence of which network is better. Narrow as they are, both learn these
+few tiny images by heart, and the one that also has attentions to fit tends to end a point or two behind on the held-out
+images. About one point between two trainings is chance. The paper's gains come from 300 epochs on ImageNet."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--seed', type=int, default=0, help='of both trainings (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of both trainings (default: 0)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo_classify'))
     parser.add_argument('--data', type=Path, default=Path('data/digits'), help='default: data/digits')
     parser.add_argument('--train', type=int, default=898, help='number of training images (default: 898)')

@@ -4,32 +4,29 @@ python tools/model_info.py configs/imagenet/kw1x_r50_in1k.py
 python tools/model_info.py configs/mask_rcnn_kw_r50_1x_coco.py --shape 800 1216
 """
 
-import argparse
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, DefaultScope
 
-from mmkw.config import scope_of
-from mmkw.models.image_channels import image_channels
-from mmkw.models.info import ModelInfo, model_info
+from command_line import config_parser, load_config, or_exit
+from mmkw.inspection import ModelInfo, image_channels, model_info
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config')
+    parser = config_parser(__doc__)
     parser.add_argument(
         '--shape', type=int, nargs='+', default=None, help='height and width (default: 224, or 800 1216 in a detector)'
     )
     parser.add_argument('--layers', action='store_true', help='name the layers that share each warehouse')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
     args = parser.parse_args()
     if args.shape is not None and (len(args.shape) > 2 or min(args.shape) < 1):
         parser.error(f'--shape takes one or two sizes above 0, got {args.shape}')
 
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    with DefaultScope.overwrite_default_scope(scope_of(cfg)):
+    with or_exit():
+        cfg = load_config(args)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model).eval().to('meta')
     is_classifier = hasattr(model, 'head')
     default = (224, 224) if is_classifier else (800, 1216)
@@ -40,8 +37,8 @@ def main() -> None:
     print(_report(info, size, 'network' if is_classifier else 'backbone and neck', args.layers))
 
 
-def _pass(model: torch.nn.Module, is_classifier: bool):
-    # What follows a detector's neck depends on what is found in the image.
+def _pass(model: torch.nn.Module, is_classifier: bool) -> Callable[[torch.Tensor], Any]:
+    # The work after a detector's neck depends on what is found in the image.
     return (lambda x: model.head(model.extract_feat(x))) if is_classifier else model.extract_feat
 
 
@@ -54,13 +51,13 @@ def _report(info: ModelInfo, size: tuple[int, int], counted: str, name_layers: b
         f'  attention             {info.attention:>15,}   ({info.attention / total:.1%})',
         f'  kernel assembly       {info.assembly:>15,}   ({info.assembly / total:.1%})',
     ]
-    if info.warehouses:
-        width = max(len(row.name) for row in info.warehouses)
+    if info.banks:
+        width = max(len(row.name) for row in info.banks)
         lines += ['', f'{"warehouse":{width}}  cells  cell shape          budget  mixtures  layers']
-    for row in info.warehouses:
-        shape = ' x '.join(map(str, row.cells[1:]))
+    for row in info.banks:
+        shape = ' x '.join(map(str, row.shape[1:]))
         numbers = f'{row.budget:>6g}  {row.mixtures:>8}  {len(row.layers):>6}'
-        lines.append(f'{row.name:{width}}  {row.cells[0]:>5}  {shape:18}  {numbers}')
+        lines.append(f'{row.name:{width}}  {row.shape[0]:>5}  {shape:18}  {numbers}')
         if name_layers:
             lines.extend(f'{"":{width}}    {name}' for name in row.layers)
     return '\n'.join(lines)

@@ -1,8 +1,7 @@
-"""Train the model of a config: a detector, a classifier, or whatever else mmengine's Runner trains."""
+"""Train the model of a config: a detector, a classifier, or any other that mmengine's Runner trains."""
 
 import sys
-import warnings
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Optional
 
@@ -11,47 +10,49 @@ from keep_memory import keep_memory
 if __name__ == '__main__':
     keep_memory()
 
-# Of mmengine, at every start; the first lines shall be what matters.
-warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+from command_line import launch_settings, or_exit, runner_parser  # noqa: E402
+from mmkw.engine.launch import runner_to_train  # noqa: E402
 
-from mmkw.engine.launch import argument_parser, or_exit, runner_to_train  # noqa: E402
+HALF_PRECISION = ('bfloat16', 'float16')
 
 
-def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
+def parser() -> ArgumentParser:
+    """Make the parser of this tool."""
+    options = runner_parser(__doc__)
+    options.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
         help='go on from a checkpoint (default: the latest in the work dir)',
     )
-    parser.add_argument(
+    options.add_argument(
         '--amp',
-        nargs='?',
-        const='bfloat16',
-        type=half_precision,
-        metavar='bfloat16|float16',
-        help='train with automatic mixed precision, in bfloat16 unless the other is asked for',
+        choices=HALF_PRECISION,
+        help='train with automatic mixed precision; --amp alone is in bfloat16',
     )
-    parser.add_argument(
+    options.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate from the batch size that the config is for to that of this run',
     )
+    return options
 
 
-def half_precision(text: str) -> str:
-    if text not in ('bfloat16', 'float16'):
-        raise ArgumentTypeError(f'{text!r} is neither bfloat16 nor float16; the config comes before --amp')
-    return text
+def arguments(argv: Sequence[str]) -> dict:
+    """Read the command line as arguments of :func:`mmkw.engine.launch.runner_to_train`."""
+    # argparse would take the word after a bare --amp, such as the config, for its type.
+    given = [
+        '--amp=bfloat16' if word == '--amp' and next_word not in HALF_PRECISION else word
+        for word, next_word in zip(argv, [*argv[1:], ''])
+    ]
+    args = parser().parse_args(given)
+    return dict(launch_settings(args), resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    parser = argument_parser(__doc__)
-    add_options(parser)
-    args = parser.parse_args(argv)
     with or_exit():
-        runner = runner_to_train(args)
+        runner = runner_to_train(**arguments(sys.argv[1:] if argv is None else argv))
         runner.train()
 
 

@@ -1,4 +1,4 @@
-# What all ImageNet recipes share: the classifier's frame and decay rules.
+# What all ImageNet recipes share: the frame of the classifier and the rules for weight decay.
 _base_ = ['mmpretrain::_base_/default_runtime.py', './runtime.py', './in1k_sources.py']
 
 model = dict(type='ImageClassifier', head=dict(type='LinearClsHead', num_classes=1000))

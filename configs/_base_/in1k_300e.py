@@ -12,13 +12,13 @@ optim_wrapper = dict(
 
 model = dict(
     head=dict(loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1)),
-    # One of the two for every batch, by the toss of a coin.
+    # Each batch gets one of the two, by the toss of a coin.
     train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )
 
 train_cfg = dict(by_epoch=True, max_epochs=300)
 param_scheduler = [
-    # From 0, but for mmengine dividing by it.
+    # The published warm-up starts at 0, but mmengine divides by the start.
     dict(type='LinearLR', start_factor=1e-12, begin=0, end=20, by_epoch=True, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=1e-6, begin=20, end=300, by_epoch=True, convert_to_iter_based=True),
 ]

@@ -1,5 +1,5 @@
-# The same network and recipe with its convolutions in warehouses. The published schedule brings tau to 0 within a
-# fifteenth of the training; this one is short, and goes down more slowly.
+# The network and recipe of r18_digits.py, with the convolutions in warehouses. The published schedule brings tau to 0
+# within a fifteenth of the training. This training is short, so its schedule is slower: a third.
 _base_ = './r18_digits.py'
 
 model = dict(backbone=dict(type='KWResNet', budget='1x'))

@@ -1,5 +1,5 @@
-# kw1x_r18_digits.py in mmengine's pure-Python style: types are classes, so editors find and check them. The runtime
-# settings of mmpretrain are written out, as its packages come without a pure-Python form of them.
+# kw1x_r18_digits.py in mmengine's pure-Python style: types are classes, so editors find and check them. mmpretrain's
+# runtime settings are written out, since its package has no pure-Python form of them.
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import CheckpointHook, DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper

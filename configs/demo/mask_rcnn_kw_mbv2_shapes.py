@@ -1,5 +1,5 @@
 # Mask R-CNN with KW-MobileNetV2 1x, from scratch on the shapes of tools/make_shapes.py, in minutes on two CPU cores.
-# On a CPU the RoI heads and the stride-4 level cost most: so few proposals, and 64 channels in place of 256.
+# On a CPU the RoI heads and the stride-4 level cost most, so there are few proposals, and 64 channels instead of 256.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     'mmdet::_base_/default_runtime.py',
@@ -66,7 +66,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    # Changes nothing in a square image of this size, but mmdet asks for the scale factor that it notes.
+    # This leaves a square image of this size as it is, but mmdet needs the scale factor that it records.
     dict(type='Resize', scale=(128, 128)),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
@@ -121,7 +121,7 @@ default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(interval=max_epochs),
 )
-# The published schedule takes 20 epochs; this short training lies inside it and ends at tau = 0.4. A drop to 0 within
-# so few iterations costs more than can be learnt back.
+# The published schedule takes 20 epochs. This short training ends inside it, at tau = 0.4: a fall to 0 within so few
+# iterations costs more AP than they can win back.
 custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=20)]  # noqa: F821
 randomness = dict(seed=0)

@@ -1,4 +1,4 @@
-# A narrow ResNet18 on the handwritten digits of mmkw.demo.digits, in a minute on two CPU cores.
+# A narrow ResNet18 for the handwritten digits of mmkw.demo.digits; it trains in a minute on two CPU cores.
 _base_ = ['mmpretrain::_base_/default_runtime.py', '../_base_/runtime.py']
 
 model = dict(
@@ -9,7 +9,7 @@ model = dict(
     head=dict(type='LinearClsHead', num_classes=10, in_channels=64, topk=(1,)),
 )
 
-# The images have 8 x 8 pixels, and the network's strides are 32 in all.
+# The images have 8 x 8 pixels, and all strides of the network together are 32, so images are enlarged.
 load = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(32, 32), interpolation='bicubic')]
 train_pipeline = [*load, dict(type='RandomCrop', crop_size=32, padding=3), dict(type='PackInputs')]
 test_pipeline = [*load, dict(type='PackInputs')]

@@ -1,4 +1,4 @@
-# DeiT-Tiny with KernelWarehouse 4x. Published: top-1 76.51, by a model whose details are not; see docs/any_backbone.md.
+# DeiT-Tiny with KernelWarehouse 4x. Published: top-1 76.51, without the model's details; see docs/any_backbone.md.
 _base_ = './deit_t_in1k.py'
 model = dict(
     backbone=dict(

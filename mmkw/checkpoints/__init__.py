@@ -1,10 +1,9 @@
-"""Published and plain checkpoints in."""
+"""Reads published and plain checkpoints, and writes folded ones."""
 
 from .convert import convert_plain, convert_published
 from .init import PlainPretrained, PublishedPretrained
 from .plain import plain_to_mmkw, read_plain, warm_start_from_plain
 from .published import published_to_mmkw, read_published
-from .warm import warm_start
 
 __all__ = [
     'PlainPretrained',
@@ -15,6 +14,5 @@ __all__ = [
     'published_to_mmkw',
     'read_plain',
     'read_published',
-    'warm_start',
     'warm_start_from_plain',
 ]

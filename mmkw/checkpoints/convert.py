@@ -1,4 +1,4 @@
-"""Checkpoints to files, for any config: what ``tools/convert_checkpoint.py`` and ``tools/warm_start.py`` do."""
+"""Converts checkpoint files for any config: what ``tools/convert_checkpoint.py`` and ``tools/warm_start.py`` do."""
 
 from pathlib import Path
 from typing import Union
@@ -23,18 +23,18 @@ def convert_published(
 ) -> Path:
     """Write a published checkpoint as an mmkw checkpoint: ``state_dict`` with ``backbone.*`` and ``head.*``.
 
-    The file serves ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`` in a detector and
+    Use the file as ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`` in a detector or as
     ``load_from`` in a classifier. It appears whole or not at all.
 
     Args:
         source: The published file.
-        target: The file to write; its folder is made.
+        target: The file to write; its folder is made if it does not exist.
         config: The config of a classifier or detector with the backbone that the file is for.
         ema: Take the averaged weights. Default: False.
         publish: Put the first 8 digits of the file's SHA-256 into its name, as the ecosystem does. Default: False.
 
     Returns:
-        The file written.
+        Path of the file that was written.
 
     Raises:
         FileNotFoundError, ValueError: If the source cannot be read, or is not for the config's model.
@@ -47,20 +47,20 @@ def convert_published(
 
 
 def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path], seed: int = 0) -> Path:
-    """Write the start of a KW network from a plain checkpoint, as an mmkw checkpoint.
+    """Write an mmkw checkpoint in which a KW network starts from a plain checkpoint.
 
-    The file has ``backbone.*`` and, for a classifier's config, ``head.*``, and serves as that of
-    :func:`convert_published` does. Its temperature is 1, where it computes what the plain network does (b >= 1). What
-    :func:`warm_start` leaves as it is, is drawn from the seed.
+    The file has ``backbone.*`` and, for a classifier's config, ``head.*``. It is used like that of
+    :func:`convert_published`. Its temperature is 1, where the network computes what the plain one does (b >= 1). The
+    values that :func:`mmkw.conversion.warm_start` does not fill are drawn from the seed.
 
     Args:
         source: A file or address, see :func:`read_plain`.
-        target: The file to write; its folder is made.
+        target: The file to write; its folder is made if it does not exist.
         config: The config with the KW backbone, of a detector, or of a classifier with as many classes as the source.
-        seed: Default: 0.
+        seed: Seed of the random values. Default: 0.
 
     Returns:
-        The file written.
+        Path of the file that was written.
 
     Raises:
         FileNotFoundError, ValueError: If the source cannot be read, or is not for the config's model.

@@ -1,4 +1,4 @@
-"""Checkpoint files and the models of configs that they fill: read safely, written whole or not at all."""
+"""Reads checkpoint files safely, writes files whole or not at all, and builds the models that checkpoints fill."""
 
 import hashlib
 import os
@@ -14,9 +14,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import get_torchvision_models
-from torch import Tensor, nn
+from torch import nn
 
 from mmkw.config import scope_of
+from mmkw.conversion import check_keys
 from mmkw.layers import check_fit
 
 PathLike = Union[str, Path]
@@ -24,12 +25,12 @@ _UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.Ba
 
 
 def read_checkpoint(path: PathLike, hint: str, allow: Optional[AbstractContextManager] = None) -> Any:
-    """What a checkpoint file holds, on the CPU; nothing in it is executed.
+    """Load what a checkpoint file holds onto the CPU; nothing in it is executed.
 
     Args:
         path: The file.
-        hint: What to do if there is no such file.
-        allow: Entered while reading, to allow more classes. Default: None.
+        hint: What the error says to do if there is no such file.
+        allow: A context to read in, which allows more classes. Default: None.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -48,7 +49,7 @@ def read_checkpoint(path: PathLike, hint: str, allow: Optional[AbstractContextMa
 
 
 def fetch_checkpoint(address: str) -> Any:
-    """What the checkpoint at ``torchvision://NAME`` or ``https://...`` holds; the file stays in torch.hub's folder.
+    """Load what the checkpoint at ``torchvision://NAME`` or ``https://...`` holds; torch.hub keeps the file.
 
     Raises:
         ValueError: If the name is unknown, or the checkpoint cannot be fetched or read.
@@ -59,7 +60,7 @@ def fetch_checkpoint(address: str) -> Any:
     url = address
     if scheme == 'torchvision':
         urls = get_torchvision_models()
-        # Newer models are only listed with the version of their weights.
+        # torchvision lists newer models only with the version of their weights.
         url = urls.get(name) or urls.get(f'{name}.imagenet1k_v1')
         if url is None:
             raise ValueError(f'torchvision has no weights {name!r}')
@@ -80,12 +81,12 @@ def write_whole(target: PathLike, write: Callable[[str], None], publish: bool = 
     """Let a function write a file under a temporary name beside its own, then rename it; a failure leaves nothing.
 
     Args:
-        target: The file; its folder is made.
-        write: Called with the temporary name.
+        target: The file; its folder is made if it does not exist.
+        write: Writes the file; called with the temporary name.
         publish: Put the first 8 digits of the file's SHA-256 into its name, as the ecosystem does. Default: False.
 
     Returns:
-        The file written.
+        Path of the file that was written.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,11 +109,11 @@ def build_model(config: Config, part: Optional[str] = None) -> nn.Module:
     """The model of a config, in evaluation mode and without loading any weights.
 
     Args:
-        config: The config; it stays as it is.
-        part: Only this part of the model, such as ``'backbone'``. Default: None, all of it.
+        config: The config; it is not changed.
+        part: Build only this part of the model, such as ``'backbone'``. Default: None, the whole model.
 
     Raises:
-        ValueError: If there is no such model.
+        ValueError: If the config has no such model or part.
     """
     cfg = config.copy().get('model')
     if part is not None:
@@ -124,17 +125,17 @@ def build_model(config: Config, part: Optional[str] = None) -> nn.Module:
             entry.pop('init_cfg', None)
     with DefaultScope.overwrite_default_scope(scope_of(config)):
         model = MODELS.build(cfg)
-    model.eval()  # mmpretrain's backbones return nothing
+    model.eval()  # a statement of its own: eval() of mmpretrain's backbones returns None
     return model
 
 
 def load_into(model: nn.Module, path: PathLike, part: Optional[str] = None) -> None:
-    """Fill a model from an mmkw checkpoint, every key of it.
+    """Fill every value of a model from an mmkw checkpoint.
 
     Args:
-        model: As :func:`build_model` makes it.
-        path: The file: a state dict, by itself or under ``state_dict``.
-        part: The part of the checkpoint's model that this is. Default: None, all of it.
+        model: A model as :func:`build_model` makes it.
+        path: A file with the state dict, by itself or under ``state_dict``.
+        part: Name of the part of the checkpoint's model that ``model`` is. Default: None, the whole model.
 
     Raises:
         FileNotFoundError, ValueError: If the file cannot be read or is not for this model.
@@ -147,23 +148,3 @@ def load_into(model: nn.Module, path: PathLike, part: Optional[str] = None) -> N
     expected = {k: v for k, v in model.state_dict().items() if k in state or not k.endswith('warehouses.temperature')}
     check_keys(state, expected, f'checkpoint {path} does not fit the config')
     model.load_state_dict(state)
-
-
-def check_keys(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], message: str) -> None:
-    """Compare a state dict with a model's, key by key and shape by shape.
-
-    Raises:
-        ValueError: If they differ: the message, and a line each on what is missing, unexpected and of another shape.
-    """
-    problems = {
-        'missing': [key for key in expected if key not in found],
-        'unexpected': [key for key in found if key not in expected],
-        'of another shape': [k for k, v in expected.items() if k in found and found[k].shape != v.shape],
-    }
-    lines = [
-        f'  {len(keys)} {kind}: {", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""}'
-        for kind, keys in problems.items()
-        if keys
-    ]
-    if lines:
-        raise ValueError('\n'.join([f'{message}:', *lines]))

@@ -1,4 +1,4 @@
-"""Published and plain checkpoints in ``init_cfg``."""
+"""Initialisers for ``init_cfg`` that load published and plain checkpoints."""
 
 from mmengine.logging import MMLogger
 from mmengine.model.weight_init import update_init_info
@@ -15,7 +15,7 @@ class PublishedPretrained:
 
     Args:
         checkpoint: Path of the published file, as downloaded.
-        ema: Take the averaged weights. Default: False.
+        ema: Whether to take the averaged weights. Default: False.
 
     Raises:
         FileNotFoundError, ValueError: See :func:`read_published` and :func:`published_to_mmkw`.
@@ -25,7 +25,7 @@ class PublishedPretrained:
         self.checkpoint, self.ema = checkpoint, ema
 
     def check(self, module: nn.Module) -> None:
-        """Raise what filling a module would, and change nothing."""
+        """Raise the errors that filling the module would raise, and change nothing."""
         published_to_mmkw(read_published(self.checkpoint, self.ema), module)
 
     def __call__(self, module: nn.Module) -> None:
@@ -33,7 +33,7 @@ class PublishedPretrained:
         renamed = published_to_mmkw(read_published(self.checkpoint, self.ema), module)
         own = {key[len(prefix) :]: value for key, value in renamed.items() if key.startswith(prefix)}
         missing, _ = module.load_state_dict(own, strict=False)
-        _keep(module, f'published checkpoint {self.checkpoint}')
+        _prevent_reinitialisation(module, f'published checkpoint {self.checkpoint}')
         left = f', but for {", ".join(missing)}' if missing else ''
         MMLogger.get_current_instance().info(f'loaded the published checkpoint {self.checkpoint}{left}')
 
@@ -46,8 +46,8 @@ class PlainPretrained:
     """Start a KW backbone from a plain network: ``init_cfg=dict(type='PlainPretrained', checkpoint=...)``.
 
     At temperature 1 and budget b >= 1 the backbone then computes what the plain one does; for b < 1 the error of the
-    kernels is logged. See :func:`warm_start`. The temperature becomes 1: train with a ``KWTemperatureHook`` that lowers
-    it, or the attentions are never used.
+    kernels is logged. See :func:`mmkw.conversion.warm_start`. The temperature becomes 1: train with a
+    ``KWTemperatureHook`` that lowers it, or the attentions are never used.
 
     Args:
         checkpoint: A file of torchvision, mmpretrain or mmdet (classifier, detector or backbone alone),
@@ -61,18 +61,18 @@ class PlainPretrained:
         self.checkpoint = checkpoint
 
     def check(self, module: nn.Module) -> None:
-        """Raise what filling a module would, and change nothing."""
+        """Raise the errors that filling the module would raise, and change nothing."""
         check_plain(module, read_plain(self.checkpoint), self.checkpoint)
 
     def __call__(self, module: nn.Module) -> None:
         warm_start_from_plain(module, read_plain(self.checkpoint), self.checkpoint)
-        _keep(module, f'plain checkpoint {self.checkpoint}')
+        _prevent_reinitialisation(module, f'plain checkpoint {self.checkpoint}')
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(checkpoint={self.checkpoint!r})'
 
 
-def _keep(module: nn.Module, source: str) -> None:
+def _prevent_reinitialisation(module: nn.Module, source: str) -> None:
     """Prevent mmengine from letting children initialise themselves after their parent, which would undo the loading."""
     for child in module.modules():
         if child is not module and hasattr(child, 'init_weights'):

@@ -1,8 +1,8 @@
-"""From the published models' names to those of mmpretrain's backbones, one small class a family."""
+"""Renames the published models' keys to those of mmpretrain's backbones, with one small class per family."""
 
 import re
 from collections.abc import Mapping
-from typing import Optional
+from typing import Optional, Protocol, Union
 
 from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
 from torch import Tensor, nn
@@ -11,25 +11,46 @@ State = Mapping[str, Tensor]
 WAREHOUSE = 'warehouse_manager.weights.'
 
 
-class _Names:
-    """What the families share."""
+class Names(Protocol):
+    """What renaming needs to know of a published family; all functions are static.
+
+    Attributes:
+        backbone: mmpretrain's class of the family.
+        known_by: Start of a key, or several, by which a state dict of the family is recognised.
+        head: Start of the classifier's published keys.
+    """
+
+    backbone: type[nn.Module]
+    known_by: Union[str, tuple[str, ...]]
+    head: str
+
+    @staticmethod
+    def describe(state: State) -> str:
+        """Describe the network that a state dict is of, for example as ``'ResNet of depth 18'``."""
+
+    @staticmethod
+    def describe_backbone(backbone: nn.Module) -> str:
+        """Describe a backbone in the same words."""
 
     @staticmethod
     def is_left_out(key: str, backbone: nn.Module) -> bool:
         """Whether a published key belongs to a stage that the backbone was built without."""
         return False
 
+    @staticmethod
+    def rename(key: str, backbone: nn.Module) -> Optional[str]:
+        """Return the name that a published key has in ``backbone``; None if the backbone has no use for it."""
 
-class ResNetNames(_Names):
-    """torchvision's names, which mmpretrain's ResNet shares."""
+
+class ResNetNames(Names):
+    """The published ResNets have torchvision's names, and so has mmpretrain's ResNet."""
 
     backbone = ResNet
-    mark = 'layer1.0.conv1.'
+    known_by = 'layer1.0.conv1.'
     head = 'fc.'
 
     @staticmethod
     def describe(state: State) -> str:
-        """The published network in words."""
         found = {'.'.join(key.split('.')[:2]) for key in state if key.startswith('layer')}
         blocks = tuple(sum(name.startswith(f'layer{stage}.') for name in found) for stage in range(1, 5))
         bottleneck = any('.conv3.' in key for key in state)
@@ -40,7 +61,6 @@ class ResNetNames(_Names):
 
     @staticmethod
     def describe_backbone(backbone: nn.Module) -> str:
-        """The mmkw network in the same words."""
         return f'ResNet of depth {backbone.depth}'
 
     @staticmethod
@@ -51,15 +71,14 @@ class ResNetNames(_Names):
 
     @staticmethod
     def rename(key: str, backbone: nn.Module) -> Optional[str]:
-        """Name of a published backbone key in ``backbone``; None if the backbone has no use for it."""
         return key
 
 
-class MobileNetV2Names(_Names):
-    """torchvision's ``features.N``, where mmpretrain has a layer for each group of blocks."""
+class MobileNetV2Names(Names):
+    """The published MobileNetV2 counts blocks as torchvision does, ``features.N``; mmpretrain groups them in layers."""
 
     backbone = MobileNetV2
-    mark = ('features.1.conv.', 'layer1.0.conv.')  # as published, and mmpretrain's
+    known_by = ('features.1.conv.', 'layer1.0.conv.')  # the first as published, the second as in mmpretrain
     head = 'classifier.'
 
     @staticmethod
@@ -80,7 +99,7 @@ class MobileNetV2Names(_Names):
             return f'{"conv2" if int(number) else "conv1"}.{("conv", "bn")[int(part)]}.{rest}'
         group, index = blocks[int(number) - 1]
         last = len(getattr(backbone, f'layer{group}')[index].conv) - 1
-        # conv.J.0 and conv.J.1 are a convolution and its norm; those of the project layer stand one level higher.
+        # conv.J.0 and conv.J.1 are a convolution and its norm. Those of the project layer stand one level higher.
         _, part, rest = rest.split('.', 2)
         if int(part) < last:
             kind, rest = rest.split('.', 1)
@@ -89,11 +108,11 @@ class MobileNetV2Names(_Names):
         return f'layer{group}.{index}.conv.{part}.{("conv", "bn")[int(kind)]}.{rest}'
 
 
-class ConvNeXtNames(_Names):
-    """ConvNeXt's own release's names."""
+class ConvNeXtNames(Names):
+    """The published ConvNeXts have the names of ConvNeXt's own release."""
 
     backbone = ConvNeXt
-    mark = 'downsample_layers.0.0.'
+    known_by = 'downsample_layers.0.0.'
     head = 'head.'
 
     @staticmethod
@@ -120,6 +139,6 @@ FAMILIES = (ResNetNames, MobileNetV2Names, ConvNeXtNames)
 
 
 def describe(state: State) -> Optional[str]:
-    """The network whose backbone a state dict is of, in words; None if it is of no known family."""
-    family = next((family for family in FAMILIES if any(key.startswith(family.mark) for key in state)), None)
+    """Describe the network that a state dict is of, for example as ``'a ResNet of depth 18'``; None if unknown."""
+    family = next((family for family in FAMILIES if any(key.startswith(family.known_by) for key in state)), None)
     return f'a {family.describe(state)}' if family else None

@@ -1,4 +1,4 @@
-"""Plain checkpoints of torchvision, mmpretrain and mmdet, by the names that mmkw's backbones have."""
+"""Reads plain checkpoints of torchvision, mmpretrain and mmdet, and renames their keys to mmkw's."""
 
 import re
 from collections.abc import Mapping
@@ -8,26 +8,26 @@ from mmengine.logging import MMLogger
 from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
 from torch import Tensor, nn
 
+from mmkw.conversion import fit_plain, warm_start
 from mmkw.layers import set_temperature
 
 from .files import fetch_checkpoint, read_checkpoint
 from .names import ConvNeXtNames, MobileNetV2Names, ResNetNames
-from .warm import fit_plain, warm_start
 
 _TORCHVISION_CONVNEXT = {'0': 'depthwise_conv', '2': 'norm', '3': 'pointwise_conv1', '5': 'pointwise_conv2'}
 _CLASSIFIER = re.compile(r'(?:fc|classifier\.[12]|head)\.(weight|bias)')
 
 
 def read_plain(checkpoint: str) -> dict[str, Tensor]:
-    """State dict of a plain checkpoint, under its own names.
+    """Read the state dict of a plain checkpoint, under its own names.
 
     Args:
-        checkpoint: A file, ``torchvision://NAME`` or ``https://...``: the state dict itself, or a dict with it under
-            ``state_dict`` or ``model``.
+        checkpoint: A file, ``torchvision://NAME`` or ``https://...``. It holds the state dict itself, or a dict with it
+            under ``state_dict`` or ``model``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be fetched, is damaged, refused for what it would execute, or no such checkpoint.
+        ValueError: If it cannot be fetched, is damaged, is refused for what it would execute, or has no state dict.
     """
     if '://' in checkpoint:
         found = fetch_checkpoint(checkpoint)
@@ -42,19 +42,19 @@ def read_plain(checkpoint: str) -> dict[str, Tensor]:
 def plain_to_mmkw(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
     """Rename a plain state dict to ``backbone.*`` and ``head.*``.
 
-    Known are the names of mmpretrain and mmdet, in a classifier or detector (``backbone.``) or alone, and for
-    ResNet, MobileNetV2 and ConvNeXt those of torchvision and (ConvNeXt) of its own release.
+    It knows the names of mmpretrain and mmdet, in a classifier or detector (``backbone.``) or in a backbone alone. For
+    ResNet, MobileNetV2 and ConvNeXt it knows torchvision's too, and for ConvNeXt those of its own release.
 
     Args:
-        state: As :func:`read_plain` returns it.
-        backbone: The backbone that it is for, plain or with KW layers. What belongs to parts of another name is left
-            out, but for a classifier.
+        state: A state dict as :func:`read_plain` returns it.
+        backbone: The backbone that it is for, plain or with KW layers. Keys of parts that the backbone has not are left
+            out; those of a classifier become ``head.*``.
     """
     whole = any(key.startswith('backbone.') for key in state)
     parts = {name for name, _ in (*backbone.named_children(), *backbone.named_parameters(recurse=False))}
     renamed: dict[str, Tensor] = {}
     if isinstance(backbone, ConvNeXt):
-        # Norms of a detector's feature maps, which classifiers do not have.
+        # Classifiers do not have the norms of a detector's feature maps, so these keep what they hold.
         norms = {key: value for key, value in backbone.state_dict().items() if re.match(r'norm\d\.', key)}
         renamed = {f'backbone.{key}': value for key, value in norms.items()}
     for key, value in state.items():
@@ -74,11 +74,11 @@ def warm_start_from_plain(model: nn.Module, state: Mapping[str, Tensor], source:
 
     Args:
         model: A backbone, or a model whose only parts with parameters are ``backbone`` and ``head``.
-        state: As :func:`read_plain` returns it, under any names that :func:`plain_to_mmkw` knows.
+        state: A state dict as :func:`read_plain` returns it, under any names that :func:`plain_to_mmkw` knows.
         source: Name of the checkpoint, for messages.
 
     Returns:
-        As :func:`warm_start`. It is logged too.
+        What :func:`mmkw.conversion.warm_start` returns. It is logged too.
 
     Raises:
         ValueError: If the checkpoint does not fit. The model is then unchanged.
@@ -96,7 +96,7 @@ def warm_start_from_plain(model: nn.Module, state: Mapping[str, Tensor], source:
 
 
 def check_plain(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Raise what :func:`warm_start_from_plain` would, and change nothing."""
+    """Raise the errors that :func:`warm_start_from_plain` would raise, and change nothing."""
     try:
         fit_plain(model, _for_model(state, model))
     except ValueError as error:
@@ -124,7 +124,7 @@ def _rename(key: str, backbone: nn.Module) -> Optional[str]:
 
 
 def _rename_torchvision_convnext(number: int, rest: str) -> str:
-    """Stem and downsample layers stand at even numbers, stages at odd ones."""
+    """Rename a key ``features.<number>.<rest>``: even numbers are stem and downsample layers, odd ones stages."""
     if number % 2 == 0:
         return f'downsample_layers.{number // 2}.{rest}'
     block, rest = rest.split('.', 1)
@@ -135,10 +135,10 @@ def _rename_torchvision_convnext(number: int, rest: str) -> str:
 
 
 def _explain(error: ValueError, state: Mapping[str, Tensor], model: nn.Module) -> str:
-    """Name both networks if they are ResNets of different depth, instead of keys."""
+    """Name both networks if they are ResNets of different depth; the error itself would list keys."""
     backbone = model.backbone if 'backbone' in dict(model.named_children()) else model
     state = {key.removeprefix('backbone.'): value for key, value in state.items()}
-    is_resnet = any(key.startswith(ResNetNames.mark) for key in state)
+    is_resnet = any(key.startswith(ResNetNames.known_by) for key in state)
     if is_resnet and getattr(backbone, 'arch_settings', None) is ResNet.arch_settings:
         found, expected = ResNetNames.describe(state), ResNetNames.describe_backbone(backbone)
         if found != expected:

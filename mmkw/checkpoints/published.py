@@ -1,4 +1,4 @@
-"""Published KernelWarehouse checkpoints, read safely and renamed to mmkw's names."""
+"""Reads published KernelWarehouse checkpoints safely, and renames their keys to mmkw's."""
 
 import argparse
 from collections.abc import Mapping
@@ -9,28 +9,29 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from .files import check_keys, read_checkpoint
-from .names import FAMILIES, WAREHOUSE
+from mmkw.conversion import check_keys
+
+from .files import read_checkpoint
+from .names import FAMILIES, WAREHOUSE, Names
 
 _KW_CLASSIFIER = 'classifier.1.conv.'
 
 
 def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tensor]:
-    """State dict of a published checkpoint file, under its published names.
+    """Read the state dict of a published checkpoint file, under its published names.
 
-    The file is a dict whose ``model`` is the state dict (or the state dict itself). Nothing in it is executed: besides
-    tensors and plain containers only the ``argparse.Namespace`` that training scripts leave under ``args`` is
-    accepted.
+    The file holds the state dict, or a dict with it under ``model``. Nothing in it is executed: besides tensors and
+    plain containers only the ``argparse.Namespace`` that training scripts leave under ``args`` is accepted.
 
     Args:
         path: The file.
-        ema: Take ``model_ema``, the averaged weights, instead of ``model``. Default: False.
+        ema: Whether to take ``model_ema``, the averaged weights, instead of ``model``. Default: False.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, refused for what it would execute, or no such checkpoint.
+        ValueError: If it is damaged, is refused for what it would execute, or has no state dict.
     """
-    # Before torch 2.5 there is no such list, and a file with a Namespace is refused.
+    # Before torch 2.5 there is no list of allowed classes, and a file with a Namespace is refused.
     allow = getattr(torch.serialization, 'safe_globals', nullcontext)
     hint = 'download it from the published model table'
     checkpoint = read_checkpoint(path, hint, allow([argparse.Namespace]))
@@ -47,36 +48,51 @@ def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tenso
 def published_to_mmkw(
     state: Mapping[str, Tensor], backbone: nn.Module, head: Optional[nn.Module] = None
 ) -> dict[str, Tensor]:
-    """Rename a published state dict to ``backbone.*`` and ``head.*``, without the stages that the backbone has not.
+    """Rename a published state dict to ``backbone.*`` and ``head.*``, and leave out stages that the backbone lacks.
 
     Args:
-        state: As :func:`read_published` returns it.
-        backbone: The backbone it is for: KWResNet, KWMobileNetV2 or KWConvNeXt, or the plain one of their kind.
-        head: The classifier, if it is to be checked too. Default: None.
+        state: A state dict as :func:`read_published` returns it.
+        backbone: The backbone it is for: KWResNet, KWMobileNetV2 or KWConvNeXt, or mmpretrain's plain class of these.
+        head: The classifier, to check its keys too. Default: None.
 
     Raises:
         ValueError: If the checkpoint is of another network or budget, or a key or shape does not fit.
     """
+    family = _family_of(state, backbone)
+    state = {key: value for key, value in state.items() if not family.is_left_out(key, backbone)}
+    renamed = {**_renamed_warehouses(state, backbone), **_renamed_layers(state, backbone, family)}
+    parts = {'backbone': backbone} if head is None else {'backbone': backbone, 'head': head}
+    _fit(renamed, parts)
+    return renamed
+
+
+def _family_of(state: Mapping[str, Tensor], backbone: nn.Module) -> type[Names]:
+    """The family of the backbone; raises ValueError unless the state dict is of the same network."""
     family = next((family for family in FAMILIES if isinstance(backbone, family.backbone)), None)
     if family is None:
         raise ValueError(f'no published checkpoint is known for a {type(backbone).__name__}')
-    found = next((other for other in FAMILIES if any(key.startswith(other.mark) for key in state)), None)
+    found = next((other for other in FAMILIES if any(key.startswith(other.known_by) for key in state)), None)
     described = found.describe(state) if found else 'network of no known kind'
     expected = family.describe_backbone(backbone)
     if described != expected:
         raise ValueError(f'the checkpoint is a {described}, the model a {expected}')
+    return family
 
-    state = {key: value for key, value in state.items() if not family.is_left_out(key, backbone)}
+
+def _renamed_warehouses(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
     cells = {int(key[len(WAREHOUSE) :]): value for key, value in state.items() if key.startswith(WAREHOUSE)}
     names = [f'backbone.warehouses.{name}' for name in _warehouse_names(backbone)]
     backbone_cells = [cells[index] for index in sorted(cells)]
     if any(key.startswith(_KW_CLASSIFIER) for key in state):
-        # The classifier's warehouse was made last.
+        # The published classifier's warehouse comes last.
         names.append('head.warehouses.classifier')
         backbone_cells.pop()
     _check_budget(backbone_cells, state, backbone)
+    return {name: cells[index] for name, index in zip(names, sorted(cells))}
 
-    renamed = {name: cells[index] for name, index in zip(names, sorted(cells))}
+
+def _renamed_layers(state: Mapping[str, Tensor], backbone: nn.Module, family: type[Names]) -> dict[str, Tensor]:
+    renamed = {}
     for key, value in state.items():
         if key.startswith(WAREHOUSE):
             continue
@@ -85,16 +101,6 @@ def published_to_mmkw(
             renamed[f'head.fc.{rest}'] = value
         elif (name := family.rename(key, backbone)) is not None:
             renamed[f'backbone.{name}'] = value
-    parts = {'backbone': backbone} if head is None else {'backbone': backbone, 'head': head}
-    expected = {f'{part}.{key}': v for part, module in parts.items() for key, v in module.state_dict().items()}
-    expected = {key: value for key, value in expected.items() if not key.endswith('warehouses.temperature')}
-    _fit(renamed, expected)
-    optional = tuple(f'backbone.norm{stage}.' for stage in range(4))  # of ConvNeXt's feature maps, in detectors
-    check_keys(
-        {key: value for key, value in renamed.items() if key.split('.')[0] in parts},
-        {key: value for key, value in expected.items() if key in renamed or not key.startswith(optional)},
-        'keys of the checkpoint do not fit the model',
-    )
     return renamed
 
 
@@ -103,7 +109,7 @@ def _warehouse_names(backbone: nn.Module) -> list[str]:
 
 
 def _check_budget(found: list[Tensor], state: Mapping[str, Tensor], backbone: nn.Module) -> None:
-    """Compare the warehouses, and if they differ say so as budgets: cells over the weights that they stand for."""
+    """Raise an error that names both budgets (cells over the weights that they stand for) if warehouses differ."""
     names = _warehouse_names(backbone)
     expected = [backbone.warehouses[name] for name in names]
     if [cells.shape for cells in found] == [cells.shape for cells in expected]:
@@ -124,11 +130,25 @@ def _check_budget(found: list[Tensor], state: Mapping[str, Tensor], backbone: nn
     )
 
 
-def _fit(renamed: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Bring published values whose shape differs from ours in form alone, in place, to our shape.
+def _fit(renamed: dict[str, Tensor], parts: Mapping[str, nn.Module]) -> None:
+    """Bring renamed values to the shapes of the parts, in place, and check that they fill the parts."""
+    expected = {f'{part}.{key}': v for part, module in parts.items() for key, v in module.state_dict().items()}
+    expected = {key: value for key, value in expected.items() if not key.endswith('warehouses.temperature')}
+    _reshape(renamed, expected)
+    # A detector's ConvNeXt has norms of feature maps, which the published classifier lacks.
+    optional = tuple(f'backbone.norm{stage}.' for stage in range(4))
+    check_keys(
+        {key: value for key, value in renamed.items() if key.split('.')[0] in parts},
+        {key: value for key, value in expected.items() if key in renamed or not key.startswith(optional)},
+        'keys of the checkpoint do not fit the model',
+    )
 
-    These are values with axes of length 1 (ConvNeXt's gamma) and the flat bias of the attention's basis form, which
-    is known by its size since the published figures that we have do not name it.
+
+def _reshape(renamed: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Reshape, in place, published values that have as many numbers as ours but other axes.
+
+    These are values with axes of length 1 (ConvNeXt's gamma) and the flat bias of the attention's basis form. The
+    published figures that we have do not name this bias, so it is recognised by its size.
     """
     for key, value in expected.items():
         if key.endswith('.basis_bias') and key not in renamed:

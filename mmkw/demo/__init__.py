@@ -1,1 +1,1 @@
-"""Small data sets that the demos train on, and figures of runs and of networks."""
+"""Makes the small data sets that the demos train on, and draws figures of runs and networks."""

@@ -1,4 +1,4 @@
-"""Figure of several classifiers' trainings in the same axes."""
+"""Draws the trainings of several classifiers into the same axes."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ def plot_comparison(runs: Mapping[str, dict[str, list[tuple[int, float]]]]) -> F
     """Plot training losses, top-1 on held-out images, and the temperature.
 
     Args:
-        runs: Up to four trainings by name, each as :func:`mmkw.demo.figures.read_scalars` reads it. A scalar that is
-            not there is left out, as the temperature of a network without KW layers.
+        runs: Up to four trainings by name, each as :func:`mmkw.demo.figures.read_scalars` reads it. A scalar that
+            a run lacks is left out, such as the temperature of a network without KW layers.
     """
     figure = Figure(figsize=(13, 4), layout='constrained')
     losses, accuracies, temperatures = figure.subplots(1, 3)

@@ -1,4 +1,4 @@
-"""Real handwritten digits that scikit-learn ships, as a folder of images.
+"""Writes the real handwritten digits that scikit-learn ships as a folder of images.
 
 They are the 1797 test images of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998):
 8 x 8 pixels in 17 shades, by 13 writers.
@@ -13,7 +13,7 @@ import numpy as np
 
 from .folder import write_once
 
-_VERSION = 1  # count up whenever other files come out, so that older folders are written anew
+_VERSION = 1  # increase it whenever the files change, so that older folders are written anew
 _GENERATOR = 'mmkw.demo.digits'
 _SPLITS = ('train', 'val')
 _INFO = 'info.json'
@@ -22,16 +22,16 @@ _INFO = 'info.json'
 def generate(out_dir: Union[str, Path], train: int = 898, val: int = 899) -> bool:
     """Write ``{train,val}/<digit>/<number>.png``, a folder as mmpretrain's CustomDataset reads it.
 
-    The first images train and those after them are held out, in the order of the file, as in scikit-learn's own
-    example of this data set.
+    The first images of scikit-learn's file are for training and the following ones are held out, as in scikit-learn's
+    own example of this data set.
 
     Args:
-        out_dir: Folder to make. Nothing is done if it already holds the data set of these arguments; that of other
-            arguments is replaced. A folder appears only when complete.
+        out_dir: Folder to make. If it already holds the data set of these arguments, nothing is done; the data set of
+            other arguments is replaced. The folder appears only when complete.
         train, val: Number of images, at least 10 each and 1797 together. Default: 898 and 899, all of them.
 
     Returns:
-        Whether it was written; False if it was there already.
+        True if the data set was written, False if it was there already.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -58,7 +58,7 @@ def generate(out_dir: Union[str, Path], train: int = 898, val: int = 899) -> boo
 
 
 def _info_of(folder: Path) -> Optional[dict[str, Any]]:
-    """The arguments that a folder was generated with, None if this module did not write it."""
+    """The arguments that a folder was generated with; None if this module did not write the folder."""
     try:
         info = json.loads((folder / _INFO).read_text())
         names = {path.name for path in folder.iterdir()}

@@ -1,4 +1,4 @@
-"""Figures of a finished run: predicted masks beside the true ones, and the curves of losses and AP."""
+"""Draws figures of a finished run: predicted masks beside the true ones, and the curves of losses and AP."""
 
 import json
 import os
@@ -34,11 +34,11 @@ def read_scalars(path: PathLike) -> dict[str, list[tuple[int, float]]]:
     """Read the ``scalars.json`` of an mmengine run.
 
     Returns:
-        For every scalar its ``(step, value)`` pairs in the order of the run. The step is an iteration for what is
-        logged in training, and an epoch for what is measured by validation.
+        For every scalar its ``(step, value)`` pairs in the order of the run. The step of a training scalar is an
+        iteration, that of a validation metric an epoch.
 
     Raises:
-        ValueError: If a line is no JSON object.
+        ValueError: If a line is not a JSON object with a ``step``.
     """
     scalars = defaultdict(list)
     for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
@@ -56,7 +56,7 @@ def plot_curves(scalars: dict[str, list[tuple[int, float]]]) -> Figure:
     """Plot the losses over iterations, total and parts, beside box and mask AP over epochs.
 
     Args:
-        scalars: What :func:`read_scalars` returns. Losses and APs that are not in it are left out.
+        scalars: What :func:`read_scalars` returns. Losses and APs that it lacks are left out.
     """
     figure = Figure(figsize=(11, 4), layout='constrained')
     losses, precision = figure.subplots(1, 2)
@@ -96,11 +96,11 @@ def plot_predictions(
         annotations: COCO annotation file.
         images: Folder of its images.
         predictions: The ``.segm.json`` that mmdet's CocoMetric writes, with a box in every entry.
-        count: Draw the first so many images of the annotation file. Default: 8.
-        score: Leave out predictions below it. Default: 0.5.
+        count: How many images to draw, the first of the annotation file. Default: 8.
+        score: Predictions with a lower score are left out. Default: 0.5.
 
     Raises:
-        FileNotFoundError: If an image is not there.
+        FileNotFoundError: If an image does not exist or cannot be read.
     """
     coco = COCO(annotations)
     labels = {category['id']: category['name'] for category in coco.loadCats(coco.getCatIds())}
@@ -144,11 +144,11 @@ def save(figure: Figure, path: PathLike) -> None:
 
 def _draw(axes: Axes, mask: np.ndarray, bbox: list[float], colour: str, text: str) -> None:
     x, y, width, height = bbox
-    # matplotlib centres pixel (0, 0) on the point (0, 0); COCO's boxes begin there.
+    # matplotlib puts the centre of pixel (0, 0) at the point (0, 0), COCO its corner.
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=colour, linewidth=1.1))
     axes.contourf(mask, levels=[0.5, 1.5], colors=[colour], alpha=0.35)
     axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.8)
-    # Labels stay inside the picture: above the box where there is room, and grown leftwards near the right edge.
+    # Labels stay inside the picture: above the box if there is room, and extending to the left near the right edge.
     at_right = x > 0.7 * mask.shape[1]
     axes.text(
         min(x + width, mask.shape[1]) - 1 if at_right else max(x, 0),

@@ -1,4 +1,4 @@
-"""Writing a generated data set so that it is there as a whole or not at all."""
+"""Writes a generated data set so that its folder is complete or absent."""
 
 import tempfile
 from collections.abc import Callable
@@ -15,13 +15,13 @@ def write_once(
     """Write a data set into a folder, unless it is there already.
 
     Args:
-        out_dir: Folder to make. A data set of other arguments is replaced. It appears only when complete.
-        info: What the data set is generated from, and by which version.
-        info_of: Reads that of a folder; None if the folder is no data set of this kind.
-        write: Fills a folder, which it makes.
+        out_dir: Folder to make. A data set with another ``info`` is replaced. The folder appears only when complete.
+        info: Arguments that the data set is generated from, and the version of the generator.
+        info_of: Reads the ``info`` of a folder; returns None if the folder is not a data set of this kind.
+        write: Makes a folder and fills it; called with its path.
 
     Returns:
-        Whether it was written; False if it was there already.
+        True if the data set was written, False if it was there already.
 
     Raises:
         FileExistsError: If ``out_dir`` holds anything else.

@@ -1,4 +1,4 @@
-"""A small COCO-format instance-segmentation data set, drawn from a seed: shapes that cover each other on textures."""
+"""Draws a small COCO-format instance-segmentation data set from a seed: overlapping shapes on textures."""
 
 import json
 import math
@@ -14,35 +14,36 @@ from .folder import write_once
 CLASSES = ('disk', 'square', 'triangle', 'star', 'ring')
 SPLITS = ('train', 'val')
 
-_VERSION = 1  # count up whenever other pixels come out, so that older folders are drawn anew
+_VERSION = 1  # increase it whenever the pixels change, so that older folders are drawn anew
 _GENERATOR = 'mmkw.demo.shapes'
 
-# Every n-th image has one of these, starting with image number REMAINDER, so that even tiny splits have them.
+# Image number i is empty, has a crowd or has a large shape if i % EVERY == REMAINDER. Even tiny splits have some.
 _EMPTY_EVERY, _EMPTY_REMAINDER = 20, 1
 _CROWD_EVERY, _CROWD_REMAINDER = 7, 0
 _LARGE_EVERY, _LARGE_REMAINDER = 6, 2
 
-_LEAST_VISIBLE = 0.6  # of a shape; below, nobody could say what it is
-_LEAST_AREA = 40  # pixels
+# Part of a shape's area that must be visible; if it is less, nobody could say what the shape is.
+_LEAST_VISIBLE = 0.6
+_LEAST_AREA = 40  # visible pixels
 
 
 def generate(out_dir: Union[str, Path], seed: int = 0, train: int = 240, val: int = 60, size: int = 128) -> bool:
     """Write the data set: ``annotations/instances_{train,val}.json`` and ``{train,val}/*.png``.
 
-    Masks are exact (run-length encoded, so that polygons round nothing) and those of an image share no pixel: a covered
-    pixel belongs to the shape on top. Every split has images without objects, crowd regions (``iscrowd=1``), and shapes
-    from about 18 pixels to most of the image. The same arguments give the same pixels and the same JSON; the two splits
-    are drawn from independent random streams.
+    Masks are exact: they are run-length encoded, since polygons would round them. Masks of one image share no pixel: a
+    covered pixel belongs to the shape on top. Every split has images without objects, crowd regions (``iscrowd=1``),
+    and shapes from about 18 pixels to most of the image. The same arguments give the same pixels and the same JSON; the
+    two splits are drawn from independent random streams.
 
     Args:
-        out_dir: Folder to make. Nothing is done if it already holds the data set of these arguments; that of other
-            arguments is replaced. A folder appears only when complete.
-        seed: Not negative. Default: 0.
+        out_dir: Folder to make. If it already holds the data set of these arguments, nothing is done; the data set of
+            other arguments is replaced. The folder appears only when complete.
+        seed: Seed of all pictures, not negative. Default: 0.
         train, val: Number of images, at least 2 each. Default: 240 and 60.
         size: Height and width of an image in pixels, at least 64. Default: 128.
 
     Returns:
-        Whether it was written; False if it was there already.
+        True if the data set was written, False if it was there already.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -85,7 +86,7 @@ def draw(seed: Any, size: int, index: int = 0) -> tuple[np.ndarray, list[dict[st
     background = _colour(rng.uniform(0, 360), rng.uniform(0, 0.3), rng.uniform(0.2, 0.8))
     picture = _texture(rng, size, background, contrast=12)
     shapes = [] if index % _EMPTY_EVERY == _EMPTY_REMAINDER else _shapes(rng, size, index)
-    # From top to bottom, each takes the pixels that nobody has yet.
+    # From top to bottom, each shape takes the pixels of its outline that are still free.
     free = np.ones((size, size), dtype=bool)
     objects = []
     for label, outline, crowd in shapes:
@@ -93,7 +94,7 @@ def draw(seed: Any, size: int, index: int = 0) -> tuple[np.ndarray, list[dict[st
         if mask.sum() < max(_LEAST_AREA, _LEAST_VISIBLE * outline.sum()):
             continue
         free &= ~outline
-        # Colour hints at the class, as it does in photographs, with a spread that makes neighbours overlap.
+        # As in photographs, colour hints at the class, but the hues of neighbouring classes overlap.
         hue = 360 / len(CLASSES) * label + rng.normal(0, 20)
         colour = _colour(hue, rng.uniform(0.55, 1), rng.uniform(0.4, 1))
         picture[mask] = _texture(rng, size, colour, contrast=6)[mask]
@@ -102,7 +103,7 @@ def draw(seed: Any, size: int, index: int = 0) -> tuple[np.ndarray, list[dict[st
 
 
 def _shapes(rng: np.random.Generator, size: int, index: int) -> list[tuple[int, np.ndarray, bool]]:
-    """Label, full outline and crowd flag of an image's shapes, the topmost first."""
+    """Draw label, full outline and crowd flag of an image's shapes, the topmost first."""
     shapes = []
     if index % _CROWD_EVERY == _CROWD_REMAINDER:
         label = int(rng.integers(len(CLASSES)))
@@ -185,7 +186,7 @@ def _write_split(folder: Path, split: str, info: dict[str, Any], seeds: list[lis
 def _annotation(number: int, image: int, item: dict[str, Any]) -> dict[str, Any]:
     mask = item['mask']
     flat = mask.ravel(order='F')
-    # COCO counts runs column by column and starts with those of zeros, even if there are none.
+    # COCO counts runs column by column and starts with a run of zeros, even if it is empty.
     changes = np.flatnonzero(np.diff(flat, prepend=False))
     counts = np.diff(changes, prepend=0, append=flat.size).tolist()
     segmentation = dict(size=list(mask.shape), counts=counts)
@@ -201,7 +202,7 @@ def _annotation(number: int, image: int, item: dict[str, Any]) -> dict[str, Any]
 
 
 def _info_of(folder: Path) -> Optional[dict[str, Any]]:
-    """The arguments that a folder was generated with, None if this module did not write it."""
+    """The arguments that a folder was generated with; None if this module did not write the folder."""
     try:
         infos = [
             json.loads((folder / 'annotations' / f'instances_{split}.json').read_text())['info'] for split in SPLITS

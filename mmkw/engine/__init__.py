@@ -1,14 +1,16 @@
-"""Everything that touches mmengine's runner."""
+"""Holds everything that touches mmengine's runner; importing it changes two things outside mmkw, see README."""
+
+from mmkw.config import LaunchError
 
 from .batches import check_batches
 from .epoch_seed_hook import EpochSeedHook
-from .parameter_rules import see_warehouses_as_layers
-from .preflight import LaunchError, check_files
+from .parameter_rules import see_banks_as_layers
+from .preflight import check_files
 from .safe_load import allow_training_checkpoints
 from .temperature_hook import KWTemperatureHook
 
 allow_training_checkpoints()
-see_warehouses_as_layers()
+see_banks_as_layers()
 
 __all__ = [
     'EpochSeedHook',
@@ -17,5 +19,5 @@ __all__ = [
     'allow_training_checkpoints',
     'check_batches',
     'check_files',
-    'see_warehouses_as_layers',
+    'see_banks_as_layers',
 ]

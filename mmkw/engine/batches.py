@@ -1,4 +1,4 @@
-"""Finds out before training starts whether a batch will be a single image."""
+"""Finds out before training starts whether any batch will be a single image."""
 
 import math
 from collections.abc import Sized
@@ -8,32 +8,31 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Sampler
 
-from mmkw.layers import KWAttention
+from mmkw.config import LaunchError
+from mmkw.layers import dynamic_layers
 
-from .preflight import LaunchError
-
-# These never end, so there is no last batch; their length is that of the data set.
+# These samplers never end, so there is no last batch. Their length is that of the data set.
 _ENDLESS = ('InfiniteSampler', 'MultiSourceSampler')
-# mmdet's fills two buckets and joins what is left in both at the end: the rest is the same as without buckets.
+# mmdet's sampler fills two buckets and joins what is left in both at the end, so the rest is as without buckets.
 _ONE_REST = ('BatchSampler', 'AspectRatioBatchSampler')
 _REST_OF_EACH_DATA_SET = 'MultiDataAspectRatioBatchSampler'
-_CANNOT = "the batch norms of KernelWarehouse's attentions cannot be trained on a single image"
+_CANNOT = 'the batch norms of the attentions cannot be trained on a single image'
 
 
 def check_batches(runner: Runner) -> None:
     """Check that no training batch is a single image where an attention's batch norm would be trained on it.
 
-    Norms that ``norm_eval`` or ``frozen_stages`` hold are not, nor are synchronized ones on several GPUs. What batches
-    there will be follows from the built data set, its samplers and the number of GPUs; it is known for the batch
-    samplers of torch and mmdet, but not for those of videos. tools/train.py calls this, and so does KWTemperatureHook,
-    for trainings that other tools start.
+    Norms that ``norm_eval`` or ``frozen_stages`` hold fixed can take a single image, and so can synchronized norms on
+    several GPUs. The sizes of the batches follow from the built data set, its samplers and the number of GPUs. They are
+    known for the batch samplers of torch and mmdet, but not for those of videos. tools/train.py calls this function,
+    and so does KWTemperatureHook, for trainings that other tools start.
 
     Args:
-        runner: The Runner that is about to train. Its data loader is built, if it is not yet, and its model put into
-            training mode, as the training loop does.
+        runner: The Runner that is about to train. Its data loader is built if it is not built yet, and its model is put
+            into training mode, as the training loop does.
 
     Raises:
-        LaunchError: If there is such a batch. Where chance decides, it is a warning.
+        LaunchError: If there is such a batch. If chance decides whether there is one, a warning is logged instead.
     """
     if runner.train_loop is None or not _trains_on_batches(runner.model.train()):
         return
@@ -46,7 +45,7 @@ def check_batches(runner: Runner) -> None:
     place = 'train_dataloader' if loader.batch_size else 'train_dataloader.batch_sampler'
     remedy = f'set {place}.drop_last=True, or norm_eval=True in the backbone'
     if kind == _REST_OF_EACH_DATA_SET:
-        # How many images come from which data set is drawn anew each epoch.
+        # Chance decides in each epoch how many images come from which data set.
         runner.logger.warning(f'{_CANNOT}, and the last batch of each data set may be one: {remedy}')
         return
     gpus = get_world_size()
@@ -59,10 +58,9 @@ def check_batches(runner: Runner) -> None:
 
 
 def _trains_on_batches(model: nn.Module) -> bool:
-    """Whether a batch norm of an attention needs two images; those of a detector's ``roi_head`` see regions instead."""
+    """Whether a batch norm of an attention needs two images; those of a detector's ``roi_head`` see regions."""
     return any(
-        isinstance(module, KWAttention) and module.needs_two_samples and 'roi_head' not in name.split('.')
-        for name, module in model.named_modules()
+        layer.needs_two_samples and 'roi_head' not in name.split('.') for name, layer in dynamic_layers(model).items()
     )
 
 
@@ -71,7 +69,7 @@ def _ends(sampler: Sampler) -> bool:
 
 
 def _images_per_gpu(sampler: Sampler, gpus: int) -> set[int]:
-    """Images of an epoch on each GPU; they differ by one where the sampler does not repeat some to fill up."""
+    """Numbers of images per epoch on the GPUs; they differ by one if the sampler does not repeat images to fill up."""
     if getattr(sampler, 'round_up', True):
         return {len(sampler)}
     return {math.ceil((sampler.total_size - rank) / gpus) for rank in range(gpus)}

@@ -1,4 +1,4 @@
-"""Makes an epoch's random numbers depend on the epoch, not on how training got there."""
+"""Makes the random numbers of an epoch depend on the epoch alone, not on where training was resumed."""
 
 import numpy as np
 from mmengine.dist import get_rank
@@ -9,24 +9,26 @@ from mmengine.runner import Runner, set_random_seed
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seeds all random generators from (seed, iteration, rank) when an epoch starts, those of its workers too.
+    """Seeds all random generators, also those of data loading workers, from (seed, iteration, rank) in every epoch.
 
-    mmengine seeds once, so a resumed run replays the numbers of the first epoch. With this hook, training 4 epochs and
-    training 2, then resuming to 4, use the same numbers for shuffling, augmentation, sampling and dropout. Data loading
-    workers are started anew each epoch, ``persistent_workers`` or not, so that they can be seeded.
+    mmengine seeds once, so a resumed run replays the numbers of the first epoch. With this hook, a training of 4 epochs
+    and a training of 2 epochs that is resumed to 4 use the same numbers for shuffling, augmentation, sampling and
+    dropout. Data loading workers are started anew each epoch, even with ``persistent_workers``, so that they can be
+    seeded.
 
-    It is for epoch-based training; a resumed iteration-based one gets new numbers, but not the uninterrupted run's.
+    The hook is for epoch-based training. A resumed iteration-based training gets new numbers too, but not those of the
+    uninterrupted run.
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed this process and the workers that it is about to start."""
-        # SeedSequence mixes, so that neighbouring epochs and ranks get unrelated numbers.
+        # SeedSequence mixes its inputs, so that neighbouring epochs and ranks get unrelated numbers.
         mixed = np.random.SeedSequence((runner.seed, runner.iter, get_rank())).generate_state(1)[0]
-        seed = int(mixed) // 2  # a worker adds its number, and numpy wants less than 2**32
+        seed = int(mixed) // 2  # leaves room: each worker adds its number, and numpy's limit is 2**32
         set_random_seed(seed)
         loader = runner.train_dataloader
-        loader._iterator = None  # where torch keeps persistent workers
-        keywords = getattr(loader.worker_init_fn, 'keywords', {})  # mmengine's is a partial
+        loader._iterator = None  # drops persistent workers, which torch keeps here
+        keywords = getattr(loader.worker_init_fn, 'keywords', {})  # mmengine sets a functools.partial
         if 'seed' in keywords:
             keywords['seed'] = seed
         if not runner._randomness_cfg.get('diff_rank_seed', False):

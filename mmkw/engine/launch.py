@@ -1,140 +1,123 @@
-"""From a command line to a Runner: what tools/train.py and tools/test.py share."""
+"""Makes a Runner that can start from a config and the user's options: what tools/train.py and tools/test.py do."""
 
-import argparse
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Optional
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 
-from mmkw.config import scope_of, type_name
-from mmkw.layers import MisfitError
+from mmkw.config import LaunchError, init_entries, type_name
 
 from .batches import check_batches
-from .preflight import LaunchError, check_checkpoint, check_files, check_start_weights, start_weights
+from .preflight import check_checkpoint, check_files, check_start_weights, start_weights
 
 
-def argument_parser(description: str) -> argparse.ArgumentParser:
-    """Parser with the options that training and testing have in common."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config, such as train_cfg.max_epochs=2 or key="[a,b]"',
-    )
-    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    return parser
-
-
-@contextmanager
-def or_exit() -> Iterator[None]:
-    """End the program with the message alone of a LaunchError, or of a checkpoint that turns out not to fit.
-
-    There is no traceback, and if there are several processes it is said once.
-    """
-    try:
-        yield
-    except (LaunchError, MisfitError) as error:
-        sys.exit(str(error) if _is_first_process() else 1)
-
-
-def runner_to_train(args: argparse.Namespace) -> Runner:
+def runner_to_train(
+    config: Config,
+    work_dir: Optional[str] = None,
+    launcher: str = 'none',
+    resume: Optional[str] = None,
+    amp: Optional[str] = None,
+    auto_scale_lr: bool = False,
+) -> Runner:
     """Build the Runner that trains.
 
     Args:
-        args: Of :func:`argument_parser` with ``resume``, ``amp`` (None, or the type to compute in) and
-            ``auto_scale_lr``.
+        config: A config as :func:`mmkw.config.read_config` returns it. Missing settings are added to it.
+        work_dir: Folder for logs and checkpoints. Default: None, the config's or else
+            ``work_dirs/<name of the config>``.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``. Default: ``'none'``.
+        resume: A checkpoint to go on from, or ``'auto'`` for the latest in the work dir. Default: None, as the config
+            says.
+        amp: Type of automatic mixed precision, ``'bfloat16'`` or ``'float16'``. Default: None, as the config says.
+        auto_scale_lr: Whether to scale the learning rate from the config's batch size to this run's. Default: False.
 
     Raises:
-        LaunchError: If the run cannot start as asked: before anything is built, but for what only the model or the data
-            set shows.
+        LaunchError: If the run cannot start as asked. It is raised before anything is built, unless only the built
+            model or data set shows the fault.
     """
-    cfg = _load_config(args)
-    if args.amp:
-        _use_amp(cfg, args.amp)
-    if args.auto_scale_lr:
-        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+    _complete(config, work_dir, launcher)
+    if amp:
+        _use_amp(config, amp)
+    if auto_scale_lr:
+        if not (config.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise LaunchError(
-                f'--auto-scale-lr: {args.config} does not say which batch size its learning rate is for; '
+                f'--auto-scale-lr: {config.filename} does not say which batch size its learning rate is for; '
                 'set auto_scale_lr=dict(base_batch_size=...) there, or leave the option out'
             )
-        cfg.auto_scale_lr.enable = True
-    _find_resume(cfg, args.resume)
-    check_files(cfg, 'train')
-    runner = _build(cfg)
-    if cfg.get('resume'):
+        config.auto_scale_lr.enable = True
+    _find_resume(config, resume)
+    check_files(config, 'train')
+    runner = _build(config)
+    if config.get('resume'):
         _start_without_files(runner.model)
     else:
         check_start_weights(runner.model)
-    # What init_cfg fills need not be in load_from too.
-    if cfg.get('load_from') and (cfg.get('resume') or not list(start_weights(cfg.get('model')))):
-        check_checkpoint(runner.model, cfg.load_from)
+    # If init_cfg fills the backbone, load_from need not contain it.
+    if config.get('load_from') and (config.get('resume') or not list(start_weights(config.get('model')))):
+        check_checkpoint(runner.model, config.load_from)
     check_batches(runner)
     return runner
 
 
-def runner_to_test(args: argparse.Namespace) -> Runner:
+def runner_to_test(
+    config: Config,
+    checkpoint: str,
+    work_dir: Optional[str] = None,
+    launcher: str = 'none',
+    out: Optional[str] = None,
+    show_dir: Optional[str] = None,
+) -> Runner:
     """Build the Runner that tests.
 
     Args:
-        args: Of :func:`argument_parser` with ``checkpoint``, ``out`` and ``show_dir``.
+        config: A config as :func:`mmkw.config.read_config` returns it. Missing settings are added to it.
+        checkpoint: The file to test.
+        work_dir, launcher: See :func:`runner_to_train`.
+        out: Pickle file to write the predictions to. Default: None, no file.
+        show_dir: Folder, inside that of the run, to draw predictions into. Default: None, nothing is drawn.
 
     Raises:
         LaunchError: If the run cannot start as asked, before anything is built.
     """
-    cfg = _load_config(args)
-    cfg.load_from, cfg.resume = args.checkpoint, False
-    if args.out:
-        if not args.out.endswith(('.pkl', '.pickle')):
-            raise LaunchError(f'--out {args.out}: predictions are written as a pickle, so the name must end with .pkl')
-        # mmdet's packs masks, which would fill the memory as they are.
-        kind = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'
-        metrics = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-        cfg.test_evaluator = [*metrics, dict(type=kind, out_file_path=args.out)]
-    if args.show_dir:
-        hook = (cfg.get('default_hooks') or {}).get('visualization')
+    _complete(config, work_dir, launcher)
+    config.load_from, config.resume = checkpoint, False
+    if out:
+        if not out.endswith(('.pkl', '.pickle')):
+            raise LaunchError(f'--out {out}: predictions are written as a pickle, so the name must end with .pkl')
+        # mmdet's own metric packs masks; unpacked they would fill the memory.
+        kind = 'DumpDetResults' if config.default_scope == 'mmdet' else 'DumpResults'
+        metrics = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+        config.test_evaluator = [*metrics, dict(type=kind, out_file_path=out)]
+    if show_dir:
+        hook = (config.get('default_hooks') or {}).get('visualization')
         if not hook:
-            raise LaunchError(f'--show-dir: {args.config} has no visualization hook in its default_hooks')
+            raise LaunchError(f'--show-dir: {config.filename} has no visualization hook in its default_hooks')
         hook.update(
-            dict(draw=True, test_out_dir=args.show_dir)
-            if cfg.default_scope == 'mmdet'
-            else dict(enable=True, out_dir=args.show_dir)
+            dict(draw=True, test_out_dir=show_dir)
+            if config.default_scope == 'mmdet'
+            else dict(enable=True, out_dir=show_dir)
         )
-    check_files(cfg, 'test')
-    runner = _build(cfg)
-    check_checkpoint(runner.model, args.checkpoint)
+    check_files(config, 'test')
+    runner = _build(config)
+    check_checkpoint(runner.model, checkpoint)
     return runner
 
 
-def _load_config(args: argparse.Namespace) -> Config:
-    if not os.path.isfile(args.config):
-        raise LaunchError(f'there is no config {args.config} (in {os.getcwd()})')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.default_scope = scope_of(cfg)  # pure-Python configs have none
-    cfg.launcher = args.launcher
-    name = os.path.splitext(os.path.basename(args.config))[0]
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', name)
-    if cfg.default_scope == 'mmpretrain':
-        # Its configs leave this to its own tools.
+def _complete(config: Config, work_dir: Optional[str], launcher: str) -> None:
+    config.launcher = launcher
+    name = Path(config.filename).stem
+    config.work_dir = work_dir or config.get('work_dir') or os.path.join('work_dirs', name)
+    if config.default_scope == 'mmpretrain':
+        # mmpretrain's own tools add this, so its configs lack it.
         for part in ('train', 'val', 'test'):
-            if cfg.get(f'{part}_dataloader'):
-                cfg[f'{part}_dataloader'].setdefault('collate_fn', dict(type='default_collate'))
-    return cfg
+            if config.get(f'{part}_dataloader'):
+                config[f'{part}_dataloader'].setdefault('collate_fn', dict(type='default_collate'))
 
 
 def _use_amp(cfg: Config, dtype: str) -> None:
@@ -163,13 +146,13 @@ def _find_resume(cfg: Config, resume: Optional[str]) -> None:
             if _is_first_process():
                 print(f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts from the beginning')
             return
-        # The name was noted relative to the folder of that time, or before the work dir moved.
+        # mmengine noted the name relative to the current folder of that run, and the work dir may have moved since.
         beside = os.path.join(cfg.work_dir, os.path.basename(latest))
         cfg.load_from = beside if os.path.exists(beside) else latest
 
 
 def _build(cfg: Config) -> Runner:
-    # Some versions of mmengine try again without weights_only what they could not load, and that runs any code in it.
+    # Some versions of mmengine load a refused file again without weights_only, which would run any code in it.
     if torch.__version__ >= (2, 6) and 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ:
         os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     if cfg.launcher == 'pytorch':
@@ -195,7 +178,7 @@ def _prepare_processes(cfg: Config) -> None:
                 f'{backend} needs GPUs, and torch sees none here; '
                 'to use the CPU add --cfg-options env_cfg.dist_cfg.backend=gloo'
             )
-        # mmengine would give each process the GPU of its number.
+        # mmengine's own initialisation would look for a GPU for each process.
         torch.distributed.init_process_group('gloo')
         wrapper = dict(
             type='MMDistributedDataParallel',
@@ -209,8 +192,7 @@ def _prepare_processes(cfg: Config) -> None:
 def _start_without_files(model: nn.Module) -> None:
     """Forget the checkpoints of init_cfg: a resumed training overwrites what they hold, and they may be gone."""
     for module in model.modules():
-        init_cfg = getattr(module, 'init_cfg', None)
-        entries = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg] if init_cfg else []
+        entries = init_entries(getattr(module, 'init_cfg', None))
         if any('checkpoint' in entry for entry in entries):
             module.init_cfg = [entry for entry in entries if 'checkpoint' not in entry] or None
 

@@ -1,4 +1,4 @@
-"""Finds out what a run lacks before it starts."""
+"""Finds out before a run starts which files it lacks, and which weights do not fit."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -12,36 +12,32 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmkw.checkpoints.files import read_checkpoint
-from mmkw.config import type_name
+from mmkw.config import LaunchError, init_entries, type_name
 from mmkw.layers import check_fit
 
-# Datasets that fetch themselves if they are not there.
+# These datasets download their files if they are missing.
 _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
-# Datasets whose split is the folder of the images.
+# For these datasets the split is the folder of the images.
 _SPLIT_IS_FOLDER = ('ImageNet', 'ImageNet21k')
-# Initialisers with a method ``check``.
+# These initialisers have a method ``check``.
 _CHECKABLE = ('PlainPretrained', 'PublishedPretrained')
-# mmengine's own, and its class.
+# mmengine's initialiser by its registered name, and by the name of its class.
 _OF_MMENGINE = ('Pretrained', 'PretrainedInit')
 
 
-class LaunchError(Exception):
-    """A run cannot start as asked; the message is for the user and says what to change."""
-
-
 def check_files(cfg: Config, stage: str = 'train') -> None:
-    """Check that the files which a run will read are there: annotations, image folders, checkpoints.
+    """Check that the files which a run will read exist: annotations, image folders, checkpoints.
 
-    Only what the stage needs is looked at, and only local files. The config may say where a file comes from:
-    ``sources`` maps a path, or the folder that it is in, to a text.
+    Only local files that the stage needs are checked. The config may say where a file comes from: its ``sources`` maps
+    the path, or a folder above it, to a text.
 
     Args:
         cfg: A config as for mmengine's Runner; paths are relative to the current folder.
         stage: ``'train'`` (with its validation) or ``'test'``. Default: ``'train'``.
 
     Raises:
-        LaunchError: If anything is missing. The first lines name each file, where to get it and where to put it. Or if
-            nothing lowers the temperature at which a warm start begins.
+        LaunchError: If anything is missing; the first lines name each file, where to get it and where to put it. Also
+            if the training makes a warm start and has no hook that lowers the temperature.
     """
     keys: dict[str, str] = {}  # by path, so that each is named once
     for key, path in _needed(cfg, stage):
@@ -55,16 +51,15 @@ def check_files(cfg: Config, stage: str = 'train') -> None:
 
 
 def check_start_weights(model: nn.Module) -> None:
-    """Check that local checkpoints of ``init_cfg`` are for the modules that they are to fill, without filling them.
+    """Check that local checkpoints of ``init_cfg`` fit the modules that they will fill, without filling them.
 
-    Looked at are mmkw's own initialisers, and mmengine's where it is to fill KernelWarehouse layers.
+    It checks mmkw's own initialisers, and mmengine's ``Pretrained`` where it will fill dynamic layers.
 
     Raises:
-        LaunchError: If one is not.
+        LaunchError: If a checkpoint does not fit.
     """
     for module in model.modules():
-        init_cfg = getattr(module, 'init_cfg', None)
-        for entry in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
+        for entry in init_entries(getattr(module, 'init_cfg', None)):
             if type_name(entry) in _CHECKABLE and '://' not in entry['checkpoint']:
                 try:
                     WEIGHT_INITIALIZERS.build(dict(entry)).check(module)
@@ -75,17 +70,18 @@ def check_start_weights(model: nn.Module) -> None:
 
 
 def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) -> None:
-    """Check that a local checkpoint fills the KernelWarehouse layers of a model, without filling them.
+    """Check that a local checkpoint would fill the dynamic layers of a model, without filling them.
 
     Args:
-        model: The model, or a part that is to be filled alone.
-        path: A checkpoint in the ecosystem's form. One at an address is not fetched; loading it is what refuses it.
-        prefix: Where the model's weights are in it, as for mmengine's Pretrained. Default: None, on their own.
+        model: The model, or a part that is filled alone.
+        path: A checkpoint in the ecosystem's form. One at an address is not fetched; if it does not fit, the error
+            comes when it is loaded.
+        prefix: Prefix of the model's keys in the checkpoint, as for mmengine's Pretrained. Default: None, no prefix.
 
     Raises:
-        LaunchError: If it does not, or cannot be read.
+        LaunchError: If it would not fill them, or cannot be read.
     """
-    # Before torch 2.6 training checkpoints cannot be read safely (safe_load.py).
+    # Before torch 2.6 training checkpoints cannot be read with weights_only (see safe_load.py).
     reads_any = torch.__version__ < (2, 6) or 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' in os.environ
     if '://' in path or reads_any:
         return
@@ -100,7 +96,7 @@ def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) 
 
 
 def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
-    """(config key, path) of everything that will be read."""
+    """Find (config key, path) of everything that will be read."""
     parts = ['test'] if stage == 'test' else ['train', 'val'] if cfg.get('val_cfg') is not None else ['train']
     for part in parts:
         yield from _data_files(cfg.get(f'{part}_dataloader'), f'{part}_dataloader')
@@ -128,7 +124,7 @@ def _types(node: Any) -> Iterator[str]:
 
 
 def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    """What datasets and metrics name, at any depth, since datasets come wrapped in each other."""
+    """Find (config key, path) of what datasets and metrics name, at any depth, since datasets wrap each other."""
     for name, child in _children(node):
         yield from _data_files(child, f'{key}.{name}')
     if not isinstance(node, Mapping) or type_name(node) in _DOWNLOADING:
@@ -149,7 +145,7 @@ def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def start_weights(node: Any, key: str = 'model') -> Iterator[tuple[str, str]]:
-    """(config key, path) of the ``checkpoint`` of every init_cfg in a model's config."""
+    """Find (config key, path) of the ``checkpoint`` of every init_cfg in a model's config."""
     for name, child in _children(node):
         yield from start_weights(child, f'{key}.{name}')
     if 'Pretrained' in type_name(node) and node.get('checkpoint'):
@@ -163,7 +159,7 @@ def _children(node: Any) -> list[tuple[Any, Any]]:
 
 
 def _is_there(path: str) -> bool:
-    """An empty folder does not count: data has not been unpacked into it."""
+    """Whether a file or a folder with content exists; data has yet to be unpacked into an empty folder."""
     return os.path.isfile(path) or (os.path.isdir(path) and any(os.scandir(path)))
 
 

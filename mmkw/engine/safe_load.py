@@ -1,8 +1,9 @@
-"""Lets ``torch.load`` read mmengine's training checkpoints with ``weights_only`` on.
+"""Lets ``torch.load`` read mmengine's training checkpoints with ``weights_only=True``.
 
-From torch 2.6 on, ``torch.load`` builds only objects that it knows to be harmless, and an mmengine checkpoint holds
-others: its log (``HistoryBuffer``) and numpy's numbers. A checkpoint may come from anybody, so less is allowed here
-than the real globals: ``numpy.ndarray`` would turn bytes into an array of pointers, and ``getattr`` reach anything.
+From torch 2.6 on, ``torch.load`` builds only objects that it knows to be harmless. An mmengine checkpoint holds others:
+its log (``HistoryBuffer``) and numpy's numbers. A checkpoint may come from anybody, so this module does not allow the
+real functions that a pickle names, but stand-ins that do less: ``numpy.ndarray`` could turn bytes into an array of
+pointers, and ``getattr`` could reach anything.
 """
 
 from pickle import UnpicklingError
@@ -17,17 +18,17 @@ _STATISTICS = ('min', 'max', 'current', 'mean')
 
 
 def allow_training_checkpoints() -> None:
-    """Allow-list what mmengine's training checkpoints hold beside tensors; ``import mmkw`` calls it.
+    """Put what mmengine's training checkpoints hold beside tensors on torch's allow-list; ``import mmkw`` calls this.
 
-    Before torch 2.6 it does nothing, and there ``torch.load`` reads any pickle unless told otherwise.
+    Before torch 2.6 it does nothing: there ``torch.load`` reads any pickle by default.
     """
     if torch.__version__ < (2, 6):
         return
     allowed: list[Any] = [HistoryBuffer, (_statistic, 'builtins.getattr')]
     allowed += [(_number_type, 'numpy.dtype'), (_empty_array, 'numpy.ndarray')]
-    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):  # of numpy 2 and 1
+    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):  # the names in numpy 2 and 1
         allowed += [(_empty_array, f'{module}._reconstruct'), (_scalar, f'{module}.scalar')]
-    # Their state may be set, but no pickle can name them: the names that it gives have a dot.
+    # The state of these may be set, but no pickle can name them: a pickle's names have a dot after the module.
     allowed += [(kind, f'unnamed {kind.__name__}') for kind in (np.ndarray, *{type(number) for number in _NUMBERS})]
     torch.serialization.add_safe_globals(allowed)
 
@@ -36,12 +37,12 @@ def _number_type(code: str, *_: Any) -> np.dtype:
     numbers = {number.str[1:]: number for number in _NUMBERS}
     if code not in numbers:
         raise UnpicklingError(f'numpy data of type {code!r} in a checkpoint: only numbers are read')
-    # A copy, since what follows in the pickle sets its byte order.
+    # It is a copy, since the pickle then sets its byte order.
     return np.dtype(numbers[code], copy=True)
 
 
 def _empty_array(*_: Any) -> np.ndarray:
-    return np.zeros(0)  # what follows in the pickle sets its shape and numbers
+    return np.zeros(0)  # the pickle then sets its shape and numbers
 
 
 def _scalar(number_type: np.dtype, raw: bytes) -> np.generic:

@@ -1,30 +1,32 @@
-"""Learning rate and temperature of a config over its training, without its model and data."""
+"""Traces learning rate and temperature of a config over its training, without its model and data."""
 
 import itertools
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from mmkw.config import scope_of, type_name
-from mmkw.layers import KWLinear
+from mmkw.layers import DynamicLayer, TemperatureRange
 
 _runs = itertools.count()
 
 
 @dataclass
 class Schedule:
-    """What each iteration of a training runs with, in its order.
+    """Learning rate and temperature of each iteration of a training, in order.
 
     Attributes:
-        learning_rates: Base learning rate, before any factor of single parameters.
-        temperatures: tau; empty if the config has no KWTemperatureHook.
+        learning_rates: Base learning rates, before any factor for single parameters.
+        temperatures: Values of tau; empty if the config has no KWTemperatureHook.
     """
 
     learning_rates: list[float]
@@ -36,7 +38,7 @@ def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
 
     Args:
         cfg: A config as for mmengine's Runner, with one optimizer.
-        iterations_per_epoch: Length of an epoch. What the config gives in iterations keeps its length.
+        iterations_per_epoch: Length of an epoch. Settings that the config gives in iterations keep their length.
 
     Raises:
         ValueError: If the config has no training loop or no single optimizer with a learning rate.
@@ -87,17 +89,35 @@ class _Epoch(Dataset):
         return index
 
 
+class _Thermometer(DynamicLayer):
+    """A layer that has a temperature and does nothing with it."""
+
+    temperature_range = TemperatureRange(lowest=0.0, highest=1.0, start=1.0, end=0.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer('_temperature', torch.zeros(()))
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    @property
+    def temperature(self) -> torch.Tensor:
+        """tau, which the hook sets."""
+        return self._temperature
+
+
 class _Nothing(BaseModel):
     """A model with a temperature and an optimizer that has nothing to do."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = KWLinear(1, 1, norm='LN')  # its batches are of 1
+        self.layer = _Thermometer()
 
     def forward(self, *args: torch.Tensor, **kwargs: torch.Tensor) -> dict:
+        """Do nothing."""
         return {}
 
-    def train_step(self, data, optim_wrapper) -> dict:
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict:
+        """Let the schedulers see a step."""
         optim_wrapper.step()
         return {}
 
@@ -109,6 +129,7 @@ class _Recorder(Hook):
         self.learning_rates: list[float] = []
         self.temperatures: list[float] = []
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Note what this iteration runs with."""
         self.learning_rates.append(runner.optim_wrapper.get_lr()['lr'][0])
-        self.temperatures.append(float(runner.model.layer.warehouses.temperature))
+        self.temperatures.append(float(runner.model.layer.temperature))

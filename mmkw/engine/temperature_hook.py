@@ -21,18 +21,20 @@ class KWTemperatureHook(Hook):
     """Lowers tau of every KernelWarehouse layer, before the forward pass of each training iteration.
 
     With the defaults it is as published: ``tau(t) = max(0, 1 - (t + 1) / T)`` for global iteration t = 0, 1, ..., where
-    T is ``end`` in iterations. An iteration is one forward pass (a micro-batch where gradients are accumulated), an
-    epoch ``len(runner.train_dataloader)`` of them, as for mmengine's learning rate schedulers, on epoch-based and
-    iteration-based loops alike. (mmengine's InfiniteSampler counts all GPUs' passes as this one's: give iterations.)
-    tau follows from the iteration, so a resumed training goes on without a jump. The average that mmengine's EMAHook
-    keeps has the model's tau. tau is logged as ``temperature``.
+    T is ``end`` in iterations. tau follows from the iteration, so a resumed training goes on without a jump. mmengine's
+    EMAHook averages the model; the average gets the model's tau. tau is logged as ``temperature``.
+
+    An iteration is one forward pass, which is a micro-batch if gradients are accumulated. An epoch has
+    ``len(runner.train_dataloader)`` iterations, as for mmengine's learning rate schedulers, on epoch-based and
+    iteration-based loops alike. (With mmengine's InfiniteSampler this length counts the passes of all GPUs: use
+    ``by_epoch=False`` there.)
 
     Args:
-        end: Where tau reaches ``end_value``, in epochs or, with ``by_epoch=False``, in iterations.
-        by_epoch: Default: True.
-        begin: Until where tau stays at ``start_value``, in the unit of ``end``. Default: 0.
-        start_value: Default: 1.
-        end_value: Default: 0.
+        end: When tau reaches ``end_value``, in epochs or, with ``by_epoch=False``, in iterations.
+        by_epoch: Whether ``begin`` and ``end`` count epochs; else they count iterations. Default: True.
+        begin: tau stays at ``start_value`` until this point, in the unit of ``end``. Default: 0.
+        start_value: tau at the beginning, from 0 to 1. Default: 1.
+        end_value: tau at the end, from 0 to 1. Default: 0.
         anneal_strategy: ``'linear'``, as published, or ``'cos'``, half a cosine wave. Default: ``'linear'``.
 
     Raises:
@@ -62,7 +64,7 @@ class KWTemperatureHook(Hook):
         self.anneal_strategy = anneal_strategy
 
     def before_train(self, runner: Runner) -> None:
-        """Set the temperature of the first iteration; a model without KW layers, or batches of 1, are noticed here."""
+        """Set the temperature of the first iteration; raise an error for a model without KW layers or a batch of 1."""
         check_batches(runner)
         end = self.end * self._unit(runner)
         if end > runner.max_iters:
@@ -80,7 +82,7 @@ class KWTemperatureHook(Hook):
         set_temperature(runner.model, temperature)
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):
-                # It may average buffers, and an average of tau lags behind; of two equal ones it does not.
+                # The hook may average buffers, and an average of tau would lag behind.
                 set_temperature(hook.ema_model, temperature)
         runner.message_hub.update_scalar('train/temperature', temperature)
 

@@ -1,4 +1,4 @@
-"""Networks with KernelWarehouse layers to ONNX."""
+"""Exports networks with dynamic layers to ONNX."""
 
 from .exportable import exportable
 from .onnx import export_onnx, network_to_export

@@ -1,25 +1,26 @@
-"""Forms of the KernelWarehouse convolution that ONNX can hold."""
+"""Lets dynamic layers convolve each sample with its own kernel in operations that ONNX has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Optional, Union
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkw.layers import KWConvNd
-from mmkw.ops import assemble_kernel, dynamic_conv
+from mmkw.layers import DynamicConvNd, by_definition, dynamic_layers
+from mmkw.ops import dynamic_conv
 
-Pair = tuple[int, int]
+Sizes = Union[int, Sequence[int]]
 
 
 def check_exportable(model: nn.Module) -> None:
-    """Check that every KernelWarehouse layer has a form for ONNX.
+    """Check that every dynamic layer has a form for ONNX.
 
     Raises:
         ValueError: If one is a 3-d convolution.
     """
-    for name, layer in model.named_modules():
-        if isinstance(layer, KWConvNd) and layer.dims > 2:
+    for name, layer in dynamic_layers(model).items():
+        if isinstance(layer, DynamicConvNd) and layer.dims > 2:
             raise ValueError(
                 f'{name!r} is a {type(layer).__name__}: only 1-d and 2-d convolutions have a form for ONNX'
             )
@@ -27,11 +28,12 @@ def check_exportable(model: nn.Module) -> None:
 
 @contextmanager
 def exportable(model: nn.Module, dynamic_batch: bool) -> Iterator[None]:
-    """Let the KernelWarehouse layers of a network compute in operations that ONNX has; for inference.
+    """Let the dynamic layers of a network compute in operations that ONNX has; for inference.
 
     The usual form, one convolution of ``batch * groups`` groups, holds for one batch size, since ONNX's ``group`` is a
     constant (onnx/onnx issues 3843 and 3889). With a dynamic batch, samples' kernels are multiplied with their unfolded
-    patches instead, ``(B, g, O/g, K) @ (B, g, K, positions)``; that needs K times the input's memory for a window of K.
+    patches instead, ``(B, g, O/g, K) @ (B, g, K, positions)``, where K is the number of weights of an output channel.
+    The patches of a window of k positions need k times the input's memory.
 
     Args:
         model: The network.
@@ -41,38 +43,45 @@ def exportable(model: nn.Module, dynamic_batch: bool) -> Iterator[None]:
         ValueError: See :func:`check_exportable`.
     """
     check_exportable(model)
-    form = _by_matmul if dynamic_batch else _by_groups
-
-    def forward(layer: KWConvNd, x: Tensor) -> Tensor:
-        return _convolve(layer, x, form)
-
-    # On the class: layers' own classes may do something before or after it, which has to stay.
-    ordinary = KWConvNd.forward
-    KWConvNd.forward = forward
-    try:
+    with by_definition(model, _in_2d(_by_matmul if dynamic_batch else dynamic_conv)):
         yield
-    finally:
-        KWConvNd.forward = ordinary
 
 
-def _convolve(layer: KWConvNd, x: Tensor, form: Callable) -> Tensor:
-    kernel = assemble_kernel(layer.alpha(x), layer.cells, layer.kernel_shape)
-    if any(layer._pad_both_sides):
-        x = F.pad(x, layer._pad_both_sides, mode='constant' if layer.padding_mode == 'zeros' else layer.padding_mode)
-    stride, dilation = layer.stride, layer.dilation
-    if layer.dims == 1:
-        x, kernel, stride, dilation = x.unsqueeze(-1), kernel.unsqueeze(-1), (*stride, 1), (*dilation, 1)
-    out = form(x, kernel, stride, dilation, layer.groups)
-    if layer.bias is not None:
-        out = out + layer.bias.view(1, -1, 1, 1)
-    return out.squeeze(-1) if layer.dims == 1 else out
+def _in_2d(form: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Make a convolution for 1-d and 2-d samples from one for 2-d samples without padding and bias."""
+
+    def convolve(
+        x: Tensor,
+        kernel: Tensor,
+        bias: Optional[Tensor],
+        stride: Sequence[int],
+        padding: Sizes,
+        dilation: Sequence[int],
+        groups: int,
+    ) -> Tensor:
+        dims = x.dim() - 2
+        sides = [padding] * dims if isinstance(padding, int) else padding
+        if any(sides):
+            x = F.pad(x, [side for both in reversed(sides) for side in (both, both)])
+        if dims == 1:
+            x, kernel, stride, dilation = x.unsqueeze(-1), kernel.unsqueeze(-1), (*stride, 1), (*dilation, 1)
+        out = form(x, kernel, None, stride, 0, dilation, groups)
+        if bias is not None:
+            out = out + bias.view(1, -1, 1, 1)
+        return out.squeeze(-1) if dims == 1 else out
+
+    return convolve
 
 
-def _by_groups(x: Tensor, kernel: Tensor, stride: Pair, dilation: Pair, groups: int) -> Tensor:
-    return dynamic_conv(x, kernel, None, stride, 0, dilation, groups)
-
-
-def _by_matmul(x: Tensor, kernel: Tensor, stride: Pair, dilation: Pair, groups: int) -> Tensor:
+def _by_matmul(
+    x: Tensor,
+    kernel: Tensor,
+    _bias: None,
+    stride: Sequence[int],
+    _padding: int,
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
     out_channels, window = kernel.shape[1], kernel.shape[3:]
     sizes = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], window, stride, dilation)]
     is_pointwise = tuple(window) == (1, 1)

@@ -1,4 +1,4 @@
-"""Networks to ONNX files that onnxruntime has been seen to run: what ``tools/export_onnx.py`` does."""
+"""Exports networks to ONNX files and checks each with onnxruntime: what ``tools/export_onnx.py`` does."""
 
 import warnings
 from importlib import import_module
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmkw.checkpoints.files import PathLike, build_model, load_into, write_whole
 from mmkw.config import type_name
-from mmkw.models.image_channels import image_channels
+from mmkw.inspection import image_channels
 
 from .exportable import check_exportable, exportable
 
@@ -18,12 +18,12 @@ _BATCHES = (1, 2, 5)
 
 
 def network_to_export(config: Config, checkpoint: PathLike, backbone: bool = False) -> nn.Module:
-    """The classifier, or the backbone of any model, of a config, filled from a checkpoint.
+    """Build a config's classifier, or the backbone of its model, and fill it from a checkpoint.
 
     Args:
         config: Config of a classifier or detector.
         checkpoint: A checkpoint of this model.
-        backbone: Take the backbone alone. Default: False, the classifier.
+        backbone: Whether to take the backbone alone. Default: False, the classifier.
 
     Raises:
         FileNotFoundError, ValueError: If the model is no classifier, or the checkpoint is not for it.
@@ -32,7 +32,7 @@ def network_to_export(config: Config, checkpoint: PathLike, backbone: bool = Fal
     if not backbone and 'head' not in model:
         raise ValueError(
             f'a whole {type_name(model) or "model"} cannot be exported: how many boxes its proposals and non-maximum '
-            'suppression keep depends on the image, and mmdet has them as code, not as operations of ONNX; '
+            'suppression keep depends on the image, and mmdet does this in code, not in operations of ONNX; '
             '--backbone exports its backbone'
         )
     config = config.copy()
@@ -51,14 +51,14 @@ def export_onnx(
     batch: Optional[int] = 1,
     tolerance: float = 1e-3,
 ) -> tuple[float, float]:
-    """Write a network to an ONNX file, once onnxruntime gives what torch gives on random inputs.
+    """Write a network to an ONNX file, if onnxruntime gives what torch gives on random inputs.
 
     Args:
-        network: Maps ``(B, C, H, W)``, with C as :func:`mmkw.models.image_channels.image_channels` finds it, to a
-            tensor or several; float32, it is set to evaluation mode.
+        network: A float32 network that maps ``(B, C, H, W)`` to one tensor or several. C is what
+            :func:`mmkw.inspection.image_channels` finds. It is set to evaluation mode.
         target: The file. It appears whole and checked, or not at all.
         shape: Height and width of the input, which are fixed.
-        batch: Batch size, fixed; None leaves it open, and the check takes 1, 2 and 5. Default: 1.
+        batch: Batch size, which is fixed; None leaves it open, and the check uses 1, 2 and 5. Default: 1.
         tolerance: Largest difference, relative to the largest value of the output. Default: 1e-3.
 
     Returns:
@@ -108,7 +108,7 @@ def _trace(network: nn.Module, x: Tensor, outputs: int, dynamic_batch: bool, pat
     names = ['output'] if outputs == 1 else [f'output{index}' for index in range(outputs)]
     dynamic = dict(dynamic_shapes=({0: torch.export.Dim('batch')},)) if dynamic_batch else {}
     with exportable(network, dynamic_batch), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of the exporter about itself
+        warnings.simplefilter('ignore')  # the exporter warns about its own code
         try:
             program = torch.onnx.export(
                 network, (x,), dynamo=True, verbose=False, input_names=['input'], output_names=names, **dynamic

@@ -5,13 +5,22 @@ from mmengine.registry import MODELS
 from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWLinear
 
 from . import padded  # noqa: F401 - registers mmcv's layers
-from .any_backbone import kw_backbone
+from .converted import converted_backbone, kw_backbone
 from .convnext import KWConvNeXt
-from .linear_head import KWLinearClsHead
+from .linear_head import ConvertedLinearClsHead, KWLinearClsHead
 from .mobilenet_v2 import KWMobileNetV2
 from .resnet import KWResNet, PlainResNet
 
 for _layer in (KWConv1d, KWConv2d, KWConv3d, KWLinear):
     MODELS.register_module(module=_layer)
 
-__all__ = ['KWConvNeXt', 'KWLinearClsHead', 'KWMobileNetV2', 'KWResNet', 'PlainResNet', 'kw_backbone']
+__all__ = [
+    'ConvertedLinearClsHead',
+    'KWConvNeXt',
+    'KWLinearClsHead',
+    'KWMobileNetV2',
+    'KWResNet',
+    'PlainResNet',
+    'converted_backbone',
+    'kw_backbone',
+]

@@ -1,4 +1,4 @@
-"""ConvNeXt with warehouses, on mmpretrain's."""
+"""ConvNeXt with warehouses, built on mmpretrain's ConvNeXt."""
 
 from typing import Any, Union
 
@@ -7,7 +7,7 @@ from mmpretrain.models.backbones import ConvNeXt
 
 from mmkw.plans import convnext_plan
 
-from .base import KWBackboneMixin, WarehouseCfg
+from .kernel_warehouse import KWBackboneMixin, WarehouseCfg
 
 
 @MODELS.register_module()
@@ -15,11 +15,11 @@ class KWConvNeXt(KWBackboneMixin, ConvNeXt):
     """ConvNeXt with KernelWarehouse (Li & Yao, ICML 2024): mmpretrain's, with its convolutions in warehouses.
 
     Args:
-        arch: As in mmpretrain. Default: ``'tiny'``.
+        arch: mmpretrain's name of the architecture, or a dict of it. Default: ``'tiny'``.
         budget: Convolutional parameter budget b, a number or text such as ``'1x'``, ``'3/4x'``. Default: ``'1x'``.
         reduction: Hidden width of the attentions over their input width. Default: 1/16.
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
-        linear_pw_conv: False, since pointwise layers are 1x1 convolutions here, as published. Default: False.
+        linear_pw_conv: Must be False, since pointwise layers are 1x1 convolutions here, as published. Default: False.
         **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of mmpretrain's ConvNeXt.
 
     Raises:

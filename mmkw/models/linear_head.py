@@ -1,16 +1,40 @@
-"""A classifier whose weight is mixed from a warehouse."""
+"""Classifiers whose weight depends on the features."""
 
+from collections.abc import Mapping
 from typing import Any, Union
 
 from mmengine.registry import MODELS
 from mmpretrain.models.heads import LinearClsHead
 
-from mmkw.plans import WarehousePlan, convert, parse_budget
+from mmkw.conversion import convert
+
+from .base import plan_of
 
 
 @MODELS.register_module()
-class KWLinearClsHead(LinearClsHead):
-    """mmpretrain's linear classifier as a KWLinear with a warehouse of its own (published for MobileNetV2 at b = 1/2).
+class ConvertedLinearClsHead(LinearClsHead):
+    """mmpretrain's linear classifier with a method of dynamic convolution in the place of its linear layer.
+
+    Example:
+        >>> head = dict(type='ConvertedLinearClsHead', num_classes=1000, in_channels=512, method=dict(type='CondConv'))
+
+    Args:
+        num_classes, in_channels: As in mmpretrain.
+        method: ``type``, a registered name of :mod:`mmkw.plans.methods`, and the method's arguments.
+        **kwargs: Any other argument of mmpretrain's LinearClsHead.
+
+    Raises:
+        ValueError: If there is no such method, or it has no place in a classifier.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, method: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(num_classes, in_channels, **kwargs)
+        convert(self, plan_of(self, method))
+
+
+@MODELS.register_module()
+class KWLinearClsHead(ConvertedLinearClsHead):
+    """The linear classifier as a KWLinear with a warehouse of its own (published for MobileNetV2 at b = 1/2).
 
     Args:
         num_classes, in_channels: As in mmpretrain.
@@ -30,6 +54,12 @@ class KWLinearClsHead(LinearClsHead):
         reduction: float = 1 / 32,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, in_channels, **kwargs)
-        plan = WarehousePlan(['fc'], parse_budget(budget), cell_inplane_ratio, cell_outplane_ratio, reduction=reduction)
-        convert(self, {'classifier': plan})
+        method = dict(
+            type='KernelWarehouse',
+            plan='classifier',
+            budget=budget,
+            cell_inplane_ratio=cell_inplane_ratio,
+            cell_outplane_ratio=cell_outplane_ratio,
+            reduction=reduction,
+        )
+        super().__init__(num_classes, in_channels, method, **kwargs)

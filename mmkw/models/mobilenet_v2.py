@@ -1,4 +1,4 @@
-"""MobileNetV2 with warehouses, on mmpretrain's."""
+"""MobileNetV2 with warehouses, built on mmpretrain's MobileNetV2."""
 
 from typing import Any, Optional, Union
 
@@ -7,7 +7,7 @@ from mmpretrain.models.backbones import MobileNetV2
 
 from mmkw.plans import mobilenet_v2_plan
 
-from .base import KWBackboneMixin, WarehouseCfg, without_mmdets
+from .kernel_warehouse import KWBackboneMixin, WarehouseCfg, without_mmdets
 
 
 @MODELS.register_module()
@@ -18,7 +18,7 @@ class KWMobileNetV2(KWBackboneMixin, MobileNetV2):
         budget: Convolutional parameter budget b, a number or text such as ``'1x'``, ``'4x'``, ``'1/2x'``.
             Default: ``'1x'``.
         widen_factor: Width multiplier. Default: 1.
-        reduction, share_pointwise: See :func:`mmkw.plans.mobilenet_v2_plan`. Default: None, as the budget selects.
+        reduction, share_pointwise: See :func:`mmkw.plans.mobilenet_v2_plan`. Default: None, the budget selects them.
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
         **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of mmpretrain's
             MobileNetV2. A detector's FPN takes ``out_indices=(1, 2, 4, 7)``.

@@ -1,4 +1,4 @@
-"""ResNet backbones: mmpretrain's, with the recipe's stochastic depth, plain and with warehouses."""
+"""ResNet backbones, plain and with warehouses: mmpretrain's ResNet with the stochastic depth of the recipes."""
 
 from typing import Any, Optional, Union
 
@@ -8,19 +8,20 @@ from mmpretrain.models.backbones import ResNet
 
 from mmkw.plans import resnet_plan
 
-from .base import KWBackboneMixin, WarehouseCfg, without_mmdets
+from .kernel_warehouse import KWBackboneMixin, WarehouseCfg, without_mmdets
 
 
 @MODELS.register_module()
 class PlainResNet(ResNet):
-    """mmpretrain's ResNet with the conventions of the published recipes, to compare with.
+    """mmpretrain's ResNet with the conventions of the published recipes, for comparison with KWResNet.
 
-    Every residual block has the same stochastic depth rate (mmpretrain's own ramps it up) and norm weights start at 1.
+    Every residual block has the same stochastic depth rate (mmpretrain's ResNet increases it with depth), and all norm
+    weights start at 1.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         drop_path_rate: Stochastic depth rate of every block. Default: 0.
-        zero_init_residual: Default: False.
+        zero_init_residual: Whether the last norm weight of each block starts at 0. Default: False.
         **kwargs: Any other argument of mmpretrain's ResNet.
 
     Raises:
@@ -47,12 +48,13 @@ class KWResNet(KWBackboneMixin, PlainResNet):
         depth: 18, 34, 50, 101 or 152.
         budget: Convolutional parameter budget b, a number or text such as ``'1x'``, ``'4x'``, ``'1/2x'``. Below 1 it
             also selects cells of half the width and, for depths 50 and above, the basis form. Default: ``'1x'``.
-        cell_inplane_ratio, cell_outplane_ratio, nonlocal_basis_ratio: Default: None, as the budget selects.
+        cell_inplane_ratio, cell_outplane_ratio, nonlocal_basis_ratio: See :func:`mmkw.plans.resnet_plan`. Default:
+            None, the budget selects them.
         reduction: Hidden width of the attentions over their input width. Default: 1/16.
         warehouse_cfg: Settings of single warehouses by hand, see :func:`mmkw.plans.adjust`. Default: None.
         **kwargs: The ablation switches of :class:`KWBackboneMixin`, and any other argument of :class:`PlainResNet`.
 
-    Frozen stages keep the warehouses that they share with a later stage trainable. The temperature is 0 until
+    A warehouse that a frozen stage shares with a later stage stays trainable. The temperature is 0 until
     :func:`mmkw.set_temperature` sets it. With ``num_stages`` below 4, as in C4 detectors, it is the whole network with
     its last stages left out: the last warehouse has the cells that the next stage would bring, and checkpoints of the
     whole network fit.

@@ -4,14 +4,15 @@ from . import flops, mixture
 from .cut import cut_kernel
 from .functional import ATTENTION_FUNCTIONS, contrasting_attention
 from .mixture import mixture_conv
-from .partition import cell_shape, num_cells, num_mixtures, start_assignment
-from .pool import pool
+from .partition import ZERO_CELL, Cut, cell_shape, num_cells, num_mixtures, start_assignment
 from .start import START_STRATEGIES, start_matrix
 from .textbook import assemble_kernel, dynamic_conv
 
 __all__ = [
     'ATTENTION_FUNCTIONS',
     'START_STRATEGIES',
+    'ZERO_CELL',
+    'Cut',
     'assemble_kernel',
     'cell_shape',
     'contrasting_attention',
@@ -20,7 +21,6 @@ __all__ = [
     'mixture_conv',
     'num_cells',
     'num_mixtures',
-    'pool',
     'start_assignment',
     'start_matrix',
 ]

@@ -20,7 +20,7 @@ PATCHES_FROM = 256
 
 
 class Geometry(NamedTuple):
-    """Of a layer: its weight shape ``(O, I / groups, *window)`` and torch's arguments of a convolution."""
+    """A layer's weight shape ``(O, I / groups, *window)`` and torch's arguments of a convolution."""
 
     kernel: Sequence[int]
     stride: Sequence[int]
@@ -33,8 +33,8 @@ class Geometry(NamedTuple):
         return math.prod(self.kernel[2:]) == 1 and self.groups == 1 and not any(self.padding)
 
     @property
-    def seen(self) -> tuple:
-        """Index of the positions that a pointwise convolution sees."""
+    def pointwise_index(self) -> tuple:
+        """Index of the positions of the input that a pointwise convolution uses."""
         return (..., *(slice(None, None, step) for step in self.stride))
 
 
@@ -46,7 +46,7 @@ def convolve(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """
     layout = _memory_format(x)
     if geometry.is_pointwise:
-        x = x[geometry.seen]
+        x = x[geometry.pointwise_index]
         return _multiply(weight.flatten(2), x, layout)
     return dynamic_conv(x, weight, None, *geometry[1:]).contiguous(memory_format=layout)
 
@@ -60,7 +60,7 @@ def input_gradient(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) 
     if dx.shape == x.shape:
         return dx
     whole = torch.zeros_like(x)
-    whole[geometry.seen] = dx
+    whole[geometry.pointwise_index] = dx
     return whole
 
 
@@ -72,7 +72,7 @@ def kernel_gradient(out: Tensor, grad: Tensor, x: Tensor, geometry: Geometry) ->
             B make up the output channels, the next two the window, the last two the input channels.
     """
     if geometry.is_pointwise:
-        batched_product(grad.flatten(2), x[geometry.seen].flatten(2), out)
+        batched_product(grad.flatten(2), x[geometry.pointwise_index].flatten(2), out)
     elif geometry.groups == 1 and geometry.kernel[0] >= PATCHES_FROM and x.device.type == 'cpu':
         for target, of_sample, sample in zip(out, grad, x):
             patches = _patches(sample, geometry, of_sample.shape[1:])
@@ -103,9 +103,9 @@ def _convolution_backward(
     grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, mask: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     *shape, groups = geometry[1:]
-    nowhere = [0] * (x.dim() - 2)
+    output_padding = [0] * (x.dim() - 2)
     return torch.ops.aten.convolution_backward(
-        _joined(grad), _joined(x), weight.flatten(0, 1), None, *shape, False, nowhere, len(x) * groups, mask
+        _joined(grad), _joined(x), weight.flatten(0, 1), None, *shape, False, output_padding, len(x) * groups, mask
     )
 
 

@@ -1,13 +1,14 @@
 """The gradient of a warehouse, gathered over the layers that share it.
 
 Left to autograd, each layer would write a gradient as large as the whole warehouse, and add it to the others'. Here a
-layer leaves what it has, the rows of alpha and the gradients of its mixed cells, and one product for many layers makes
-the gradient of it.
+layer hands in what it has, the rows of alpha and the gradients of its mixed cells, and one product for many layers
+makes the gradient of it.
 
-Autograd has to know when all have: the layers of a forward pass depend on the cells through one node, :class:`_Gate`,
-which it runs after them, and which alone returns the gradient.
+Autograd has to know when all layers have done so: the layers of a forward pass depend on the cells through one node,
+:class:`_Gate`, which autograd runs after them, and which alone returns the gradient.
 """
 
+from collections.abc import Callable
 from typing import Any, Optional
 from weakref import WeakValueDictionary
 
@@ -17,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from .products import product
 
-# What layers leave is multiplied at the latest when it takes this much memory.
+# What layers hand in is multiplied at the latest when it takes this much memory.
 GATHER_BYTES = 2**26
 
 # Both since torch 2.1.
@@ -29,7 +30,7 @@ class CellGradient:
 
     Args:
         cells: The warehouse, flat: ``(n, cell)``.
-        dtype: Of what is left here; the sum has that of the cells.
+        dtype: Type of what is handed in; the sum has that of the cells.
     """
 
     def __init__(self, cells: Tensor, dtype: torch.dtype) -> None:
@@ -40,16 +41,20 @@ class CellGradient:
         self._dmixed: Optional[Tensor] = None
         self._taken = 0
 
-    def leave(self, alpha: Tensor, expected: int, shrunk: Optional[Tensor] = None) -> Tensor:
-        """Leave rows of alpha, ``(rows, n)``.
+    def add(
+        self, alpha: Tensor, expected: int, fill: Callable[[Tensor], None], shrunk: Optional[Tensor] = None
+    ) -> Tensor:
+        """Hand in rows of alpha, and the gradients of what they mixed.
 
         Args:
-            expected: How many rows the layer leaves in all.
-            shrunk: Power of two by which the gradients are multiplied that will be filled in, a 0-dim tensor, so that
-                they stay in the range of float16; given by all layers or none. Default: None, by nothing.
+            alpha: ``(rows, n)``.
+            expected: About how many rows the layers hand in all together; memory is taken for so many.
+            fill: Writes the gradients into a tensor ``(rows, cell)``.
+            shrunk: Power of two by which these gradients are multiplied, a 0-dim tensor, so that they stay in the range
+                of float16; given by all layers or none. Default: None, by nothing.
 
         Returns:
-            ``(rows, cell)``, to be filled with the gradients of what they mixed, before anything else is called.
+            That tensor, which stays as it is until the next call.
         """
         rows, length = len(alpha), self._cells.shape[1]
         if self._dmixed is not None and self._taken + rows > len(self._dmixed):
@@ -57,18 +62,19 @@ class CellGradient:
         if self._dmixed is None or rows > len(self._dmixed):
             fitting = GATHER_BYTES // (length * torch.finfo(self._dtype).bits // 8)
             self._dmixed = self._cells.new_empty(max(rows, min(expected, fitting)), length, dtype=self._dtype)
+        filled = self._dmixed[self._taken : self._taken + rows]
+        fill(filled)
         self._alpha.append(alpha)
         if shrunk is not None:
             self._shrunk.append(shrunk)
         self._taken += rows
-        return self._dmixed[self._taken - rows : self._taken]
+        return filled
 
     def total(self) -> Tensor:
         """The gradient of the cells, ``(n, cell)``."""
-        self._multiply()
-        return self._sum
+        return self._multiply()
 
-    def _multiply(self) -> None:
+    def _multiply(self) -> Tensor:
         scale = torch.stack(self._shrunk).amin() if self._shrunk else None
         if scale is not None:  # what one product sums has to be shrunk alike, as much as the largest needs
             self._alpha = [alpha * (scale / shrunk) for alpha, shrunk in zip(self._alpha, self._shrunk)]
@@ -76,19 +82,22 @@ class CellGradient:
         def whole(shrunk: Tensor) -> Tensor:
             return shrunk if scale is None else shrunk.to(self._cells.dtype).div_(scale)
 
+        assert self._dmixed is not None  # something has been handed in
         alpha, dmixed = torch.cat(self._alpha).t(), self._dmixed[: self._taken].t()
-        if self._sum is None:
-            self._sum = whole(product(alpha, dmixed)).to(self._cells.dtype)
+        found = self._sum
+        if found is None:
+            found = self._sum = whole(product(alpha, dmixed)).to(self._cells.dtype)
         else:
-            # Of some cells at a time: the product for all takes as much memory as the sum.
-            rows = max(1, GATHER_BYTES // (self._sum[0].numel() * self._sum.element_size()))
-            for total, part in zip(self._sum.split(rows), alpha.split(rows)):
+            # Some cells at a time: the product for all of them takes as much memory as the sum.
+            rows = max(1, GATHER_BYTES // (found[0].numel() * found.element_size()))
+            for total, part in zip(found.split(rows), alpha.split(rows)):
                 total.add_(whole(product(part, dmixed)))
         self._alpha, self._shrunk, self._taken = [], [], 0
+        return found
 
 
 class Gather:
-    """Where the layers that mix from the same cells leave their part of the gradient.
+    """Where the layers that mix from the same cells hand in their part of the gradient.
 
     ``token`` is what such a layer's output has to depend on instead of the cells. The layers' autograd contexts own the
     gather, so it lives as long as the graph of their forward pass.
@@ -100,7 +109,7 @@ class Gather:
         self.token = _Gate.apply(cells, self._gradients)
 
     def gradient(self, dtype: torch.dtype) -> CellGradient:
-        """That of the backward pass now running: there may be several of one graph, one within another or unended."""
+        """The gradient of the backward pass now running; a graph may have several, one within another or unended."""
         key = torch._C._current_graph_task_id(), dtype
         if key not in self._gradients:
             self._gradients[key] = CellGradient(self.cells.detach().flatten(1), dtype)

@@ -8,7 +8,7 @@ the cells), and the kernels themselves, of which every sample has its own.
 * Layers that share a warehouse make its gradient together, see :mod:`mmkw.ops.gather`.
 * How samples are convolved with kernels of their own is in :mod:`mmkw.ops.convolve`.
 
-``tools/benchmark_shapes.py`` measures what the choices rest on.
+``tools/benchmark/shapes.py`` measures what the choices rest on.
 """
 
 import math
@@ -96,14 +96,14 @@ class _MixtureConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
         need_x, need_alpha, need_cells, need_token, *_ = ctx.needs_input_grad
-        x, *others = ctx.saved_tensors
+        x, alpha, cells, kernels = ctx.saved_tensors
+        grads: tuple[Optional[Tensor], ...]
         if need_token:
-            gathered = ctx.gather.gradient(x.dtype)
-            grads = _gradients(grad, x, *others, Geometry(*ctx.geometry), need_x, need_alpha, gathered)
-            grads = (*grads, None)
+            geometry, gathered = Geometry(*ctx.geometry), ctx.gather.gradient(x.dtype)
+            grads = (*_gradients(grad, x, alpha, cells, kernels, geometry, need_x, need_alpha, gathered), None)
         else:
             needed = (need_x, need_alpha, need_cells)
-            grads = torch.ops.mmkw.mixture_conv_backward(grad, x, *others, *ctx.geometry, needed)
+            grads = torch.ops.mmkw.mixture_conv_backward(grad, x, alpha, cells, kernels, *ctx.geometry, needed)
             grads = tuple(g if is_needed else None for g, is_needed in zip(grads, needed))
         return (*grads, *[None] * (2 + len(ctx.geometry)))
 
@@ -171,7 +171,7 @@ def _gradients(
     need_alpha: bool,
     gathered: Optional[CellGradient],
 ) -> tuple[Optional[Tensor], Optional[Tensor]]:
-    """Gradients of x and alpha, where needed; what makes that of the cells is left with ``gathered``."""
+    """Gradients of x and alpha, where needed; ``gathered`` gets what makes that of the cells."""
     kernel = geometry.kernel
     grad = grad.to(x.dtype)
     shrunk = _shrinking(grad) if x.dtype == torch.float16 and (need_alpha or gathered is not None) else None
@@ -188,11 +188,14 @@ def _gradients(
                 del weight
             if need_alpha or gathered is not None:
                 rows = alpha_part.flatten(0, 1)
+
+                def fill(dmixed: Tensor, part: slice = part) -> None:
+                    kernel_gradient(_as_kernel(dmixed, mixtures, cells.shape, kernel), small[part], x[part], geometry)
+
                 if gathered is None:
-                    dmixed = flat.new_empty(len(rows), flat.shape[1])
+                    fill(dmixed := flat.new_empty(len(rows), flat.shape[1]))
                 else:
-                    dmixed = gathered.leave(rows, expected, shrunk)
-                kernel_gradient(_as_kernel(dmixed, mixtures, cells.shape, kernel), small[part], x[part], geometry)
+                    dmixed = gathered.add(rows, expected, fill, shrunk)
                 if need_alpha:
                     dalphas.append(product(dmixed, flat))
     dx = _cat(dxs) if need_x else None

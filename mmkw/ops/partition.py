@@ -6,64 +6,79 @@ the shape of one block of it, ``(co, ci, *cell_window)``.
 
 import math
 from collections.abc import Sequence
-from typing import Optional
+from dataclasses import dataclass
 
 Shape = Sequence[int]
+ZERO_CELL = -1
 
 
-def cell_shape(
-    kernels: Sequence[Shape],
-    cell_inplane_ratio: float = 1.0,
-    cell_outplane_ratio: float = 1.0,
-    spatial_partition: bool = True,
-    channel_partition: bool = True,
-) -> tuple[int, ...]:
-    """Shape of the cell that the given kernels share.
+@dataclass(frozen=True)
+class Cut:
+    """How the kernels that share a warehouse are cut into cells.
 
     Args:
-        kernels: Weight shapes ``(O, I / groups, *window)`` of all layers that share the warehouse.
-        cell_inplane_ratio: Cell width over the greatest common divisor of the input widths, in (0, 1].
-        cell_outplane_ratio: The same for the output widths.
+        cell_inplane_ratio: Cell width over the greatest common divisor of the input widths, in (0, 1]. Default: 1.
+        cell_outplane_ratio: The same for the output widths. Default: 1.
         spatial_partition: If true a cell is 1 in every spatial axis, else it spans the whole window, which must be the
             same for all kernels. Default: True.
         channel_partition: If false a cell spans all channels of the kernels, which must be the same for all, and the
             ratios must be 1. Default: True.
 
+    Raises:
+        ValueError: If a ratio lies outside (0, 1], or partitions the channels where these are not to be partitioned.
+    """
+
+    cell_inplane_ratio: float = 1.0
+    cell_outplane_ratio: float = 1.0
+    spatial_partition: bool = True
+    channel_partition: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ('cell_inplane_ratio', 'cell_outplane_ratio'):
+            ratio = getattr(self, name)
+            if not 0 < ratio <= 1:
+                raise ValueError(f'{name} must lie in (0, 1], got {ratio}')
+        if not self.channel_partition and (self.cell_inplane_ratio, self.cell_outplane_ratio) != (1, 1):
+            raise ValueError(
+                f'cell ratios {self.cell_inplane_ratio} and {self.cell_outplane_ratio} partition the channels; '
+                'with channel_partition=False set both to 1'
+            )
+
+
+def cell_shape(kernels: Sequence[Shape], cut: Cut = Cut()) -> tuple[int, ...]:  # noqa: B008 - it is frozen
+    """Shape of the cell that the given kernels share.
+
+    Args:
+        kernels: Weight shapes ``(O, I / groups, *window)`` of all layers that share the warehouse.
+        cut: How they are cut. Default: every axis is partitioned, with ratios of 1.
+
     Returns:
         ``(co, ci, *cell_window)``.
 
     Raises:
-        ValueError: If there is no kernel, a ratio lies outside (0, 1], the kernels have a different number of
-            spatial axes, or differ in what is not partitioned, or do not divide into the cell.
+        ValueError: If there is no kernel, or the kernels have a different number of spatial axes, or differ in what is
+            not partitioned, or do not divide into the cell.
     """
     if not kernels:
         raise ValueError('a warehouse needs at least one layer, got none')
-    for name, ratio in (('inplane', cell_inplane_ratio), ('outplane', cell_outplane_ratio)):
-        if not 0 < ratio <= 1:
-            raise ValueError(f'cell_{name}_ratio must lie in (0, 1], got {ratio}')
     windows = {tuple(kernel[2:]) for kernel in kernels}
     if len({len(window) for window in windows}) > 1:
         raise ValueError(f'layers that share a warehouse need the same number of spatial axes, got {windows}')
-    if not spatial_partition and len(windows) > 1:
+    if not cut.spatial_partition and len(windows) > 1:
         raise ValueError(
             f'layers with different windows {sorted(windows)} cannot share a warehouse without spatial partition; '
             "set spatial_partition=True or give each window its own warehouse (sharing='shape' does)"
         )
     channels = sorted({tuple(kernel[:2]) for kernel in kernels})
-    if not channel_partition and len(channels) > 1:
+    if not cut.channel_partition and len(channels) > 1:
         raise ValueError(
             f'layers with different channels {channels} cannot share a warehouse without channel partition; '
             "set channel_partition=True or give each shape its own warehouse (sharing='shape' does)"
         )
-    if not channel_partition and (cell_inplane_ratio, cell_outplane_ratio) != (1, 1):
-        raise ValueError(
-            f'cell ratios {cell_inplane_ratio} and {cell_outplane_ratio} partition the channels; '
-            'with channel_partition=False set both to 1'
-        )
-    outplane = max(int(math.gcd(*(kernel[0] for kernel in kernels)) * cell_outplane_ratio), 1)
-    inplane = max(int(math.gcd(*(kernel[1] for kernel in kernels)) * cell_inplane_ratio), 1)
+    outplane = max(int(math.gcd(*(kernel[0] for kernel in kernels)) * cut.cell_outplane_ratio), 1)
+    inplane = max(int(math.gcd(*(kernel[1] for kernel in kernels)) * cut.cell_inplane_ratio), 1)
     window = next(iter(windows))
-    cell = (outplane, inplane, *((1,) * len(window) if spatial_partition else window))
+    cell = (outplane, inplane, *((1,) * len(window) if cut.spatial_partition else window))
     for kernel in kernels:
         num_mixtures(kernel, cell)
     return cell
@@ -95,8 +110,8 @@ def num_cells(budget: float, mixtures: int) -> int:
     return max(int(budget * mixtures), 1)
 
 
-def start_assignment(mixtures: int, budget: float, first_cell: int) -> list[Optional[int]]:
-    """Cell that each mixture of a layer *is* at temperature 1; None is the zero cell.
+def start_assignment(mixtures: int, budget: float, first_cell: int) -> list[int]:
+    """Cell that each mixture of a layer *is* at temperature 1; -1 (``ZERO_CELL``) is the zero cell.
 
     Args:
         mixtures: Number of mixtures m of the layer.
@@ -107,9 +122,9 @@ def start_assignment(mixtures: int, budget: float, first_cell: int) -> list[Opti
     if budget >= 1:
         return [first_cell + i * int(budget) for i in range(mixtures)]
     period = int(1 / budget)
-    cells: list[Optional[int]] = []
+    cells = []
     for i in range(mixtures):
         takes = i % period == (i // period) % period
-        cells.append(first_cell if takes else None)
+        cells.append(first_cell if takes else ZERO_CELL)
         first_cell += takes
     return cells

@@ -3,10 +3,10 @@
 On CPUs torch multiplies float32 matrices with MKL, and has oneDNN's product at hand too, as the linear layer that
 torch.compile puts into its graphs. That one is up to twice as fast where a side is very long, as with all cells of a
 warehouse, and 10 to 30% for a large image; for many small products MKL's batched one is better.
-``tools/benchmark_shapes.py`` measures both.
+``tools/benchmark/shapes.py`` measures both.
 """
 
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 ONE_BY_ONE_UP_TO = 4
 ONE_BY_ONE_FROM = 2**25
 
-_ONEDNN = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
+_ONEDNN: Any = getattr(torch.ops.mkldnn, '_linear_pointwise', None) if torch.backends.mkldnn.is_available() else None
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

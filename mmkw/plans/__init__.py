@@ -1,12 +1,15 @@
-"""Which layer of a network belongs to which warehouse; imports torch and nothing else."""
+"""Says which layers of a network become what; imports torch and nothing else."""
 
+from mmkw.layers import Plan, WarehousePlan
+
+from . import methods  # importing them registers them
 from .auto import auto_plan
-from .convert import convert, is_convertible, plain_class, register_layer
+from .classifier import classifier_plan
 from .convnext import convnext_plan
 from .mobilenet_v2 import mobilenet_v2_plan
-from .plan import Plan, WarehousePlan, adjust, parse_budget
+from .registry import method_plan, plan_named, register_method, register_plan
 from .resnet import resnet_plan
-from .sharing import split_by_sharing
+from .settings import adjust, parse_budget
 from .vit import vit_plan
 
 __all__ = [
@@ -14,14 +17,14 @@ __all__ = [
     'WarehousePlan',
     'adjust',
     'auto_plan',
-    'convert',
+    'classifier_plan',
     'convnext_plan',
-    'is_convertible',
+    'method_plan',
     'mobilenet_v2_plan',
     'parse_budget',
-    'plain_class',
-    'register_layer',
+    'plan_named',
+    'register_method',
+    'register_plan',
     'resnet_plan',
-    'split_by_sharing',
     'vit_plan',
 ]

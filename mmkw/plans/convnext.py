@@ -1,26 +1,30 @@
-"""Which convolution of a ConvNeXt goes to which warehouse (published layout)."""
+"""Says which convolution of a ConvNeXt goes to which warehouse (published layout)."""
 
 from collections import defaultdict
 from typing import Any, Union
 
 from torch import nn
 
-from .plan import Plan, WarehousePlan, parse_budget
+from mmkw.layers import Plan, WarehousePlan
+
+from .registry import register_plan
+from .settings import parse_budget
 
 _RUN = 3
 
 
+@register_plan('convnext')
 def convnext_plan(network: nn.Module, budget: Union[float, str] = '1x', reduction: float = 1 / 16) -> Plan:
     """Plan for mmpretrain's ConvNeXt: a warehouse for the stem, for each downsample convolution, and for a stage's
     depthwise and pointwise layers.
 
     Args:
         network: The plain network, with pointwise layers that are 1x1 convolutions.
-        budget: Convolutional parameter budget b, a number or text such as ``'3/4x'``. 3/4 is the paper's mixture: the
-            third stage is cut into runs of three blocks, and the pointwise layers of the last two stages have budget
-            1/2 and cells of half the width. Other budgets below 1 hold for all pointwise layers, with cells of half
-            the width. What is not pointwise has budget 1 or above.
-        reduction: Default: 1/16.
+        budget: Convolutional parameter budget b, a number or text such as ``'3/4x'``. At 3/4 the layers have different
+            budgets, as in the paper: the third stage is cut into runs of three blocks, and the pointwise layers of the
+            last two stages have budget 1/2 and cells of half the width. Other budgets below 1 apply to all pointwise
+            layers, with cells of half the width. All other layers have budget 1 or above. Default: ``'1x'``.
+        reduction: Hidden width of the attentions over their input width. Default: 1/16.
     """
     budget = parse_budget(budget)
     mixed = budget == 0.75

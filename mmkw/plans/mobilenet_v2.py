@@ -1,16 +1,20 @@
-"""Which convolution of a MobileNetV2 goes to which warehouse (published layout)."""
+"""Says which convolution of a MobileNetV2 goes to which warehouse (published layout)."""
 
 from collections import defaultdict
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from torch import nn
 
-from .plan import Plan, WarehousePlan, parse_budget
+from mmkw.layers import Plan, WarehousePlan
+
+from .registry import register_plan
+from .settings import parse_budget
 
 _STAGES = (1, 2, 3, 4, 5, 6, 6)
 _LAST_STAGE = _STAGES[-1]
 
 
+@register_plan('mobilenet_v2')
 def mobilenet_v2_plan(
     network: nn.Module,
     budget: Union[float, str] = '1x',
@@ -19,16 +23,17 @@ def mobilenet_v2_plan(
 ) -> Plan:
     """Plan for mmpretrain's MobileNetV2: a warehouse for the stem, and for a stage's depthwise and pointwise layers.
 
-    The seven groups of blocks have KW stages 1, 2, 3, 4, 5, 6, 6; where the number changes, the group's first block
-    goes to the stage before. The last 1x1 convolution counts as a project convolution of stage 6.
+    The seven groups of blocks belong to stages 1, 2, 3, 4, 5, 6 and 6. The first block of a group belongs to the
+    stage of the group before, if there is one. The last 1x1 convolution counts as a project convolution of stage 6.
 
     Args:
         network: The plain network.
-        budget: Convolutional parameter budget b, a number or text such as ``'1/2x'``. Below 1 it holds for the
-            pointwise layers of stage 6 alone, with cells of half the width; the other pointwise layers stay plain and
-            the rest has budget 1.
-        reduction: Default: 1/16, and 1/32 for b < 1.
-        share_pointwise: Whether a stage's expand and project layers share one warehouse. Default: only at b = 1.
+        budget: Convolutional parameter budget b, a number or text such as ``'1/2x'``. A budget below 1 applies to
+            the pointwise layers of stage 6 alone, with cells of half the width. The other pointwise layers then stay
+            plain, and all other layers have budget 1. Default: ``'1x'``.
+        reduction: Hidden width of the attentions over their input width. Default: None, 1/16 or, for b < 1, 1/32.
+        share_pointwise: Whether a stage's expand and project layers share one warehouse. Default: None, they do
+            only at b = 1.
     """
     budget = parse_budget(budget)
     small = budget < 1
@@ -54,7 +59,7 @@ def mobilenet_v2_plan(
             add_pointwise(handed_to, 'project', project)
     add_pointwise(_LAST_STAGE, 'project', 'conv2.conv')
 
-    def settings(name: str) -> dict[str, float]:
+    def settings(name: str) -> dict[str, Any]:
         if not small:
             return dict(budget=budget)
         if name == 'stem' or name.endswith('depthwise'):

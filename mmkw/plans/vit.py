@@ -1,24 +1,29 @@
-"""Which Linear layer of a Vision Transformer goes to which warehouse.
+"""Says which Linear layer of a Vision Transformer goes to which warehouse.
 
-The paper trains DeiT-Tiny at b = 4, but neither it nor the release says which layers share; docs/any_backbone.md.
+The paper trains DeiT-Tiny at b = 4, but neither it nor the release says which layers share a warehouse. The choices
+here are explained in docs/any_backbone.md.
 """
 
 from typing import Union
 
 from torch import nn
 
-from .plan import Plan, WarehousePlan, parse_budget
+from mmkw.layers import Plan, WarehousePlan
+
+from .registry import register_plan
+from .settings import parse_budget
 
 
+@register_plan('vit')
 def vit_plan(network: nn.Module, budget: Union[float, str] = '4x', reduction: float = 1 / 16) -> Plan:
     """Plan for mmpretrain's VisionTransformer: one warehouse for all attention blocks, and one for all MLPs.
 
-    All blocks have the same width, so all share. The patch embedding stays plain.
+    All blocks have the same width, so all of them can share. The patch embedding stays plain.
 
     Args:
         network: The plain network.
-        budget: Convolutional parameter budget b, a number or text such as ``'4x'``.
-        reduction: Default: 1/16.
+        budget: Convolutional parameter budget b, a number or text such as ``'4x'``. Default: ``'4x'``.
+        reduction: Hidden width of the attentions over their input width. Default: 1/16.
     """
     budget = parse_budget(budget)
     names = {

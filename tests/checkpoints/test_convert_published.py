@@ -1,16 +1,16 @@
-"""Published checkpoints in detectors and classifiers, converted and as they are."""
+"""Published checkpoints fill detectors and classifiers, both as downloaded and converted."""
 
 import argparse
 import hashlib
 from pathlib import Path
 
-import official_figures
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 
+import official_figures
 from mmkw.checkpoints import convert_published, published_to_mmkw
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -4,10 +4,10 @@ import argparse
 import pickle
 from pathlib import Path
 
-import official_figures
 import pytest
 import torch
 
+import official_figures
 from mmkw.checkpoints import read_published
 from mmkw.models import KWResNet, PlainResNet
 

@@ -12,13 +12,13 @@ from skimage import data
 from torch import nn
 
 import mmkw
-from mmkw.checkpoints.warm import warm_start
+from mmkw.conversion import convert, warm_start
 from mmkw.layers import KWConvNd
-from mmkw.plans import auto_plan, convert
+from mmkw.plans import auto_plan
 
 pytestmark = pytest.mark.slow
 
-# What can be said to be on the photographs, as ImageNet's classes.
+# Photograph -> ImageNet's classes that are right for it.
 PHOTOGRAPHS = {
     'chelsea': {281, 282, 285},  # tabby, tiger cat, Egyptian cat
     'coffee': {504, 967},  # coffee mug, espresso
@@ -55,7 +55,7 @@ def plain():
 
 
 def with_padding_apart(conv):
-    """The package's convolution pads in a forward of its own; this is the same in torch's layers."""
+    """Do in torch's layers what the package's convolution does, which pads in a forward of its own."""
     plain = nn.Conv2d(
         conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, 0, 1, conv.groups, conv.bias is not None
     )
@@ -91,7 +91,7 @@ def test_top1_is_unchanged_at_temperature_1(plain, warm, photographs):
 
 
 def test_training_with_a_falling_temperature_keeps_the_loss_falling(plain, warm, photographs):
-    """With a new classifier, on crops of the photographs: from chance, ln(1000), down with tau at 0.
+    """Train with a new classifier on crops of the photographs: the loss falls from chance, ln(1000), with tau at 0.
 
     No evidence of accuracy: 20 steps teach the attentions little, and at tau = 0 the kernels are what these mix.
     """

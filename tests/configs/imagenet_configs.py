@@ -18,7 +18,7 @@ def _read(name):
 
 
 def config(name):
-    """A copy of the config, to be changed at will."""
+    """A copy of the config, which tests may change."""
     return copy.deepcopy(_read(name))
 
 

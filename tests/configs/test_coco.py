@@ -52,7 +52,7 @@ def test_features_fit_the_neck(name):
 def test_warehouses(name, expected):
     backbone = build(load(name)).backbone
     found = [p for key, p in backbone.named_parameters() if key.startswith('warehouses.')]
-    mixtures = sum(len(m.start) for m in backbone.modules() if isinstance(m, KWConvNd))
+    mixtures = sum(m.mixtures for m in backbone.modules() if isinstance(m, KWConvNd))
     budget = sum(map(len, found)) / mixtures if found else None
     assert (len(found), budget) == expected
 

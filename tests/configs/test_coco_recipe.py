@@ -1,4 +1,4 @@
-"""The COCO recipe as published, by what it does: rates, decay, image sizes."""
+"""The COCO recipe is the published one; what it does is compared: rates, decay, image sizes."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_batch_of_sixteen(cfg):
 
 
 def sizes(pipeline, times):
-    """Sizes that a 480 x 640 image gets."""
+    """The sizes to which the pipeline brings a 480 x 640 image."""
     steps = [step for step in pipeline if not step['type'].startswith(('Load', 'Pack'))]
     run = Compose([TRANSFORMS.build(step) for step in steps])
     found = set()

@@ -12,8 +12,8 @@ from mmkw.engine import LaunchError, check_files
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'imagenet'
 DOCUMENTATION = Path(__file__).parents[2] / 'docs' / 'imagenet_recipes.md'
 
-# In millions, as published; ResNet18 at b = 1/4 is 4.03 by the release's own code (its table says 4.08). ConvNeXt-T at
-# b = 3/4 and DeiT-Tiny have no published code: the counts are ours.
+# Parameters in millions, as published. ResNet18 at b = 1/4 has 4.03 by the release's own code (its table says 4.08).
+# ConvNeXt-T at b = 3/4 and DeiT-Tiny have no published code: the counts are ours.
 PARAMETERS = {
     'r18': 11.69,
     'kw1d4_r18': 4.03,

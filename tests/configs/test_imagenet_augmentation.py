@@ -1,4 +1,4 @@
-"""The augmentation of the ImageNet recipes, by the settings of the built transforms and by what they do to images."""
+"""The augmentation of the ImageNet recipes: settings of the built transforms, and what they do to images."""
 
 import math
 from collections import Counter
@@ -15,7 +15,7 @@ MIXED = [name for name in STRONG if name != 'kw1d4_r18']
 
 
 def transforms(pipeline):
-    """What comes between loading and packing."""
+    """The transforms between loading and packing."""
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return [TRANSFORMS.build(step) for step in pipeline[1:-1]]
 
@@ -106,7 +106,7 @@ def test_random_erasing_fills_a_quarter_of_the_images_with_a_patch_of_normal_pix
 @pytest.mark.parametrize('name', MIXED)
 def test_every_batch_is_mixed_by_mixup_or_cutmix(name):
     cfg = config(name)
-    cfg.model.backbone = dict(type='LeNet5')  # of no interest here
+    cfg.model.backbone = dict(type='LeNet5')  # any small backbone will do
     augments = build(cfg).data_preprocessor.batch_augments
     mixup, cutmix = augments.augments
     assert [(type(a).__name__, a.alpha) for a in (mixup, cutmix)] == [('Mixup', 0.8), ('CutMix', 1.0)]

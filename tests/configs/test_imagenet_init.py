@@ -1,4 +1,4 @@
-"""How the networks of the ImageNet recipes start."""
+"""The networks of the ImageNet recipes start as the recipes say."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_warehouses_and_attentions_start_as_the_layers_start_them(started):
     assert own
     for module, values in zip(own, before):
         for key, value in module.state_dict().items():
-            if key == 'bias':  # the plain layer's
+            if key == 'bias':  # the bias of the plain layer
                 values[key] = torch.zeros_like(value)
             torch.testing.assert_close(value, values[key], rtol=0, atol=0)
 

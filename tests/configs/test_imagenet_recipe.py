@@ -1,4 +1,4 @@
-"""The ImageNet recipes as published, by what they do: rates, temperatures, decay, stochastic depth, loss."""
+"""The ImageNet recipes are the published ones: rates, temperatures, decay, stochastic depth and loss are compared."""
 
 import math
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ SMOOTHED = {'kw1x_mbv2', 'kw4x_mbv2', 'kw4x_mbv2_w050'} | {name for name in NAME
 
 @pytest.fixture(scope='module')
 def traces():
-    """Of every recipe, with epochs of 3 iterations; recipes that say the same are run once."""
+    """The schedule of every recipe, with epochs of 3 iterations; recipes with equal settings are run once."""
     once, found = {}, {}
     for name in NAMES:
         cfg = config(name)
@@ -67,7 +67,7 @@ def test_plain_networks_have_no_temperature(traces, name):
 
 
 def scaled_rate(cfg, gpus):
-    """Learning rate on so many GPUs with --auto-scale-lr."""
+    """Learning rate on a number of GPUs with --auto-scale-lr."""
     optim_wrapper = build_optim_wrapper(nn.Linear(1, 1), cfg.optim_wrapper)
     runner = SimpleNamespace(_train_dataloader=cfg.train_dataloader, world_size=gpus, param_schedulers=None)
     runner.logger = MMLogger.get_current_instance()
@@ -170,7 +170,7 @@ def test_only_convnext_averages_weights_0_9999_a_step(name):
     hooks = [dict(hook) for hook in cfg.custom_hooks if hook.type == 'EMAHook']
     assert len(hooks) == ('convnext' in name)
     for hook in hooks:
-        hook.pop('priority')  # which the Runner takes
+        hook.pop('priority')  # the Runner's argument, not the hook's
         weights = nn.Linear(1, 1)
         nn.init.zeros_(weights.weight)
         averaged = MODELS.build(HOOKS.build(hook).ema_cfg, default_args=dict(model=weights))

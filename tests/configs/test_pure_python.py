@@ -7,40 +7,38 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.models.backbones import ResNet
-from running import ROOT, run_tool
 from torch import nn
 
 import model_info
 import plot_attention
 import train
 from mmkw.checkpoints.files import build_model
-from mmkw.config import scope_of, type_name
+from mmkw.config import read_config, scope_of, type_name
 from mmkw.demo import digits
 from mmkw.engine import KWTemperatureHook, LaunchError, check_files, launch
 from mmkw.engine.schedule import trace_schedule
+from running import ROOT, run_tool
 
 TEXT, PURE = (ROOT / 'configs' / 'demo' / f'kw1x_r18_digits{style}.py' for style in ('', '_pure_python'))
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An own folder, with some of the digits."""
+    """A folder of its own for each test, with some of the digits."""
     digits.generate(tmp_path / 'data' / 'digits', 96, 100)
     monkeypatch.chdir(tmp_path)
     for name in ('LOCAL_RANK', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
-        monkeypatch.setenv(name, '0')  # so that what is set there is taken back
+        monkeypatch.setenv(name, '0')  # so that the test's changes to it are undone
     return tmp_path
 
 
 def training(config, *options):
-    parser = launch.argument_parser('')
-    train.add_options(parser)
-    return launch.runner_to_train(parser.parse_args([str(config), *options]))
+    return launch.runner_to_train(**train.arguments([str(config), *options]))
 
 
 @pytest.fixture
 def changed(folder):
-    """Writes a config that reads the pure-Python one, and changes it."""
+    """Write a config that inherits from the pure-Python one and changes it."""
 
     def write(text, imports=''):
         shutil.copy(PURE, folder)
@@ -53,7 +51,7 @@ def changed(folder):
 
 
 def plain_values(thing):
-    """What a hook or scheduler was set to, without what it is connected to."""
+    """Settings of a hook or scheduler, without the objects that it is connected to."""
     simple = (bool, int, float, str, list, tuple, dict, type(None))
     return {key: value for key, value in vars(thing).items() if isinstance(value, simple)}
 
@@ -166,9 +164,7 @@ def test_options_for_testing_a_detector(folder, monkeypatch):
     )
     torch.save({}, 'file.pth')
     monkeypatch.setattr(launch, '_build', lambda cfg: SimpleNamespace(cfg=cfg, model=nn.Identity()))
-    args = launch.argument_parser('').parse_args(['detector.py'])
-    args.checkpoint, args.out, args.show_dir = 'file.pth', 'out.pkl', 'drawn'
-    cfg = launch.runner_to_test(args).cfg
+    cfg = launch.runner_to_test(read_config('detector.py'), 'file.pth', out='out.pkl', show_dir='drawn').cfg
     hook = cfg.default_hooks.visualization
     assert (hook.draw, hook.test_out_dir) == (True, 'drawn')
     assert [type_name(metric) for metric in cfg.test_evaluator] == ['CocoMetric', 'DumpDetResults']
@@ -179,7 +175,7 @@ def test_any_backbone_by_its_class(changed):
     inner = 'dict(type=ResNet, depth=18, stem_channels=8, base_channels=8)'
     text = f"model.backbone = dict(type=kw_backbone, backbone={inner}, budget='1x', plan_cfg=dict(min_width=8))"
     model = build_model(Config.fromfile(changed(text, imports)))
-    assert type(model.backbone).__name__ == 'KWResNet'
+    assert type(model.backbone).__name__ == 'ConvertedResNet'
     assert hasattr(model.backbone, 'warehouses')
 
 

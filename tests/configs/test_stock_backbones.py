@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 import mmkw.models  # noqa: F401 - registers the KW classes
 
 KW = {'ResNet': 'KWResNet', 'MobileNetV2': 'KWMobileNetV2', 'ConvNeXt': 'KWConvNeXt'}
-# What a stock config asks for and a KW class refuses, and the sentence.
+# What stock configs ask for and KW classes refuse, and the error's sentence.
 REFUSED = {
     **{
         name: f"KWResNet is mmpretrain's ResNet, which has no {name}; for mmdet's use dict(type='KWBackbone', "
@@ -23,7 +23,7 @@ REFUSED = {
         for name in ('dcn', 'plugins')
     },
     'conv_cfg': "the plan names 'layer1.0.conv2', a ConvWS2d; only nn.Conv1d, nn.Conv2d, nn.Conv3d and nn.Linear "
-    'themselves can be moved into a warehouse, and what mmkw.plans.register_layer named: build the network of those '
+    'themselves can be replaced, and what mmkw.layers.register_layer named: build the network of those '
     '(in OpenMMLab without a conv_cfg), or leave the layer out of the plan',
 }
 
@@ -38,8 +38,8 @@ def dicts(value):
 
 @pytest.fixture(scope='module')
 def backbones():
-    """Of all configs, once each whatever weights they start from."""
-    with mock.patch.object(Config, '_file2dict', functools.cache(Config._file2dict)):  # reads each base once
+    """The different backbones of all stock configs, whatever weights they start from."""
+    with mock.patch.object(Config, '_file2dict', functools.cache(Config._file2dict)):  # each base is read once
         return list(read_backbones())
 
 
@@ -48,10 +48,10 @@ def read_backbones():
     for library in (mmpretrain, mmdet):
         for path in sorted((Path(library.__file__).parent / '.mim' / 'configs').rglob('*.py')):
             if 'backbone' not in path.read_text():
-                continue  # it has that of the config that it inherits from
+                continue  # it has the backbone of the config that it inherits from
             try:
                 cfg = Config.fromfile(path, import_custom_modules=False).to_dict()
-            except (KeyError, RuntimeError):  # some do not load; none of these families
+            except (KeyError, RuntimeError):  # some configs do not load, but none of these families
                 continue
             for settings in dicts(cfg):
                 kind = settings.get('type')
@@ -64,7 +64,7 @@ def read_backbones():
 
 
 def build(settings, **swapped):
-    # Without values; mmpretrain reads its stochastic depth rates from a tensor.
+    # The meta device has no values, but mmpretrain reads its stochastic depth rates from a tensor.
     on_cpu = functools.partial(torch.linspace, device='cpu')
     with torch.device('meta'), mock.patch('torch.linspace', on_cpu):
         return MODELS.build({**copy.deepcopy(settings), **swapped})
@@ -101,7 +101,7 @@ def test_what_mmdets_resnet_has_besides_goes_through_kw_backbone(backbones):
         if refused(settings) in ('dcn', 'plugins') and settings['depth'] == 50:
             plugins = [plugin['cfg']['type'] for plugin in settings.get('plugins', [])]
             special[repr((plugins, settings.get('dcn', {}).get('type')))] = settings
-    assert len(special) == 5  # two kinds of either, and one both
+    assert len(special) == 5  # two kinds each, and one that has both
     for settings in special.values():
         backbone = dict(settings, type='mmdet.ResNet', init_cfg=None)
         assert hasattr(build(dict(type='KWBackbone', backbone=backbone)), 'warehouses')

@@ -1,4 +1,4 @@
-"""Figure of two trainings; what is checked is what the axes hold, not pixels."""
+"""The figure of two trainings; the tests check what the axes hold, not pixels."""
 
 from mmkw.demo.comparison import plot_comparison
 

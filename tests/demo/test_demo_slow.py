@@ -1,6 +1,7 @@
 """The demo from end to end, on a handful of images: `make demo` itself trains for minutes."""
 
 import pytest
+
 from running import run_tool
 
 pytestmark = pytest.mark.slow

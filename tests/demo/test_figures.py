@@ -1,4 +1,4 @@
-"""Figures drawn from a small fabricated run; what is checked is what the axes hold, not pixels."""
+"""Figures of a small made-up run; the tests check what the axes hold, not pixels."""
 
 import json
 

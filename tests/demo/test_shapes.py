@@ -54,7 +54,7 @@ def test_segmentations_decode_to_the_drawn_pixels(folder, split):
 
 
 def test_a_shape_is_painted_on_its_mask_alone(monkeypatch):
-    """With every texture a single colour, each mask must be all the pixels of one colour."""
+    """If every texture is a single colour, each mask must be exactly the pixels of one colour."""
     monkeypatch.setattr(shapes, '_texture', lambda rng, size, colour, contrast: np.tile(colour, (size, size, 1)))
     picture, drawn = shapes.draw([3, 0, 0], SIZE, 0)
     assert len(drawn) >= 3
@@ -73,7 +73,7 @@ def test_masks_of_an_image_share_no_pixel(split):
 
 
 def test_some_shape_covers_another():
-    """A covered shape has lost pixels against its outline: some mask touches one that lies above it."""
+    """A covered shape has lost pixels of its outline: some mask touches a mask that lies above it."""
     touching = 0
     for index in range(10):
         _, drawn = shapes.draw([3, 0, index], SIZE, index)

@@ -1,9 +1,9 @@
-"""One small training for all tests here."""
+"""Runs one small training, which all tests here share."""
 
 import pytest
-from running import TINY_MASK_RCNN, run_tool
 
 from mmkw.demo import shapes
+from running import TINY_MASK_RCNN, run_tool
 
 
 @pytest.fixture(scope='session')

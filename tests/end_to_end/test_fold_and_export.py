@@ -1,9 +1,10 @@
-"""From a trained detector to files for elsewhere, with the tools, as a user does."""
+"""The tools make files for deployment from a trained detector, as a user runs them."""
 
 import re
 
 import onnxruntime
 import pytest
+
 from running import TINY_MASK_RCNN, run_tool
 
 pytestmark = pytest.mark.slow
@@ -18,7 +19,7 @@ model = dict(
 
 @pytest.fixture(scope='module')
 def folded(trained):
-    """Config of the stock detector, and what folding printed."""
+    """Config of the stock detector, and the output of folding."""
     config = trained / 'plain.py'
     config.write_text(PLAIN)
     options = ('--mean', '--batches', '2', '--plain-config', config)

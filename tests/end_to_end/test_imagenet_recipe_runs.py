@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from running import ROOT
 
 import train
 from mmkw.engine import launch
+from running import ROOT
 
 PIPELINE = 'train_dataloader.dataset.pipeline'
 SMALL = ['train_cfg.max_epochs=2', 'train_dataloader.batch_size=4', f'{PIPELINE}.1.scale=32']
@@ -25,7 +25,7 @@ NETWORKS = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """ImageNet in small: 10 images to train on, 4 to validate, listed in files as well as in class folders."""
+    """A tiny ImageNet: 10 images to train on, 4 to validate, listed in files and sorted into class folders."""
     rng = np.random.default_rng(0)
     for split, count in (('train', 10), ('val', 4)):
         (tmp_path / 'data/imagenet' / split / 'n0').mkdir(parents=True)
@@ -37,18 +37,16 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / 'data/imagenet/meta' / f'{split}.txt').write_text(''.join(lines))
     monkeypatch.chdir(tmp_path)
     for name in ('LOCAL_RANK', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
-        monkeypatch.setenv(name, '0')  # so that what is set there is taken back
+        monkeypatch.setenv(name, '0')  # so that the test's changes to it are undone
     return tmp_path
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', NETWORKS)
 def test_trains_validates_and_saves(folder, name):
-    parser = launch.argument_parser('')
-    train.add_options(parser)
     config = folder / 'small.py'
     config.write_text(f"_base_ = '{ROOT}/configs/imagenet/{name}_in1k.py'\nmodel = dict({NETWORKS[name]})\n")
-    runner = launch.runner_to_train(parser.parse_args([str(config), '--work-dir', 'run', '--cfg-options', *SMALL]))
+    runner = launch.runner_to_train(**train.arguments([str(config), '--work-dir', 'run', '--cfg-options', *SMALL]))
     runner.train()
     assert runner.iter == 4  # 10 images are 2 batches of 4, twice
     log = (folder / 'run' / runner.timestamp / f'{runner.timestamp}.log').read_text()

@@ -6,10 +6,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from running import TINY_CLASSIFIER, TINY_MASK_RCNN, run_tool
 from test_train_test import metrics
 
 from mmkw.demo import shapes
+from running import TINY_CLASSIFIER, TINY_MASK_RCNN, run_tool
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def test_every_weight_arrives_and_tau_is_0(pretrained):
 
 
 def test_tau_of_a_pretraining_that_stopped_early_is_kept(pretrained):
-    """The loaded network is the one that was trained; KWTemperatureHook lowers its tau, nothing else does."""
+    """The loaded network is the one that was trained, and only KWTemperatureHook lowers its tau."""
     content = torch.load(pretrained / 'classifier' / 'epoch_1.pth', weights_only=True)
     tau = content['state_dict']['backbone.warehouses.temperature']
     assert tau == pytest.approx(0.5)
@@ -71,7 +71,8 @@ def test_it_is_fine_tuned_and_scored(pretrained):
     options = ('--work-dir', 'detector', '--cfg-options', *settings, *once)
     log = run_tool('train.py', TINY_MASK_RCNN, *options, cwd=pretrained)
     found = metrics(log, 'val')
-    assert all(0 <= float(found[f'coco/{kind}_mAP']) <= 1 for kind in ('bbox', 'segm'))  # -1 says that nothing counted
+    # -1 would mean that there was nothing to count.
+    assert all(0 <= float(found[f'coco/{kind}_mAP']) <= 1 for kind in ('bbox', 'segm'))
     before, after = (saved(pretrained / path) for path in ('classifier/epoch_3.pth', 'detector/epoch_1.pth'))
     assert not torch.equal(before['warehouses.stage3'], after['warehouses.stage3'])
     assert after['warehouses.temperature'] == 0

@@ -1,17 +1,17 @@
-"""Training 4 epochs, and training 2, stopping and resuming to 4, are the same."""
+"""A training of 4 epochs equals a training of 2 epochs that is resumed to 4."""
 
 import shutil
 
 import pytest
 import torch
-from running import TINY_MASK_RCNN, run_tool
 
 import mmkw  # noqa: F401  (without it torch.load refuses training checkpoints)
+from running import TINY_MASK_RCNN, run_tool
 
 
 @pytest.fixture(scope='module')
 def checkpoints(trained):
-    """Of the uninterrupted and the resumed training, after 4 epochs; read with weights_only."""
+    """Checkpoints of the uninterrupted and the resumed training after 4 epochs, read with weights_only."""
     stopped = trained / 'resumed'
     stopped.mkdir()
     shutil.copy(trained / 'whole' / 'epoch_2.pth', stopped)

@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+
 from running import TINY_CLASSIFIER, TINY_MASK_RCNN, run_tool
 
 pytestmark = pytest.mark.slow
 
 
 def metrics(log, stage):
-    """Of the last evaluation, by name."""
+    """The metrics of the last evaluation, by name."""
     last = [line for line in log.splitlines() if f'Epoch({stage})' in line][-1]
     return {name: value for name, value in re.findall(r'(\S+): (\S+)', last) if '/' in name}
 

@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 from mmpretrain.models.backbones import ResNet
-from running import TINY_MASK_RCNN, run_tool
 from test_train_test import metrics
 
 from mmkw.demo import shapes
+from running import TINY_MASK_RCNN, run_tool
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,8 @@ def test_trains_and_is_scored(tmp_path):
     (tmp_path / 'config.py').write_text(CONFIG)
     log = run_tool('train.py', 'config.py', '--work-dir', 'detector', cwd=tmp_path)
     found = metrics(log, 'val')
-    assert all(0 <= float(found[f'coco/{kind}_mAP']) <= 1 for kind in ('bbox', 'segm'))  # -1 says that nothing counted
+    # -1 would mean that there was nothing to count.
+    assert all(0 <= float(found[f'coco/{kind}_mAP']) <= 1 for kind in ('bbox', 'segm'))
     temperatures = [float(value) for value in re.findall(r'temperature: ([\d.]+)', log)]
     assert 1 > temperatures[0] > temperatures[1] > temperatures[-1] == 0
     state = torch.load(tmp_path / 'detector' / 'epoch_1.pth', weights_only=True)['state_dict']

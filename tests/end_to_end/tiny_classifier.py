@@ -1,4 +1,4 @@
-# KW-ResNet18 classifier in seconds, on the two classes of images that test_train_test.py makes.
+# A KW-ResNet18 classifier that trains in seconds, on the two classes of images that test_train_test.py makes.
 _base_ = ['mmpretrain::_base_/default_runtime.py', '../../configs/_base_/runtime.py']
 
 model = dict(

@@ -1,4 +1,5 @@
-# KW Mask R-CNN in seconds, on 64 x 64 images of mmkw.demo.shapes, with all that is random: see tests/running.py.
+# A KW Mask R-CNN that trains in seconds, on 64 x 64 images of mmkw.demo.shapes, with everything random that a real
+# training has. tests/helpers/running.py runs it.
 _base_ = '../../configs/_base_/mask_rcnn_1x_coco.py'
 
 width = 16

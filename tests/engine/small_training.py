@@ -1,4 +1,4 @@
-"""A training of one layer in mmengine's Runner that notes the temperature of every pass."""
+"""Trains one layer in mmengine's Runner and notes the temperature of every pass."""
 
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import BaseModel
@@ -11,7 +11,7 @@ EPOCH = 4  # iterations
 
 
 class Model(BaseModel):
-    """Notes what it ran with: (training or not, temperature)."""
+    """A model that notes for each pass (training or not, temperature)."""
 
     def __init__(self, layer=None):
         super().__init__()
@@ -45,7 +45,7 @@ def loader(sampler='DefaultSampler', samples=2 * EPOCH):
 
 
 def make_runner(tmp_path, hook, epochs=3, by_epoch=True, layer=None, val=False, accumulate=1, hooks=(), **kwargs):
-    """The Runner; ``epochs`` counts epochs of EPOCH iterations on an iteration-based loop too."""
+    """Make the Runner; ``epochs`` counts epochs of EPOCH iterations on an iteration-based loop too."""
     if by_epoch:
         train_cfg = dict(by_epoch=True, max_epochs=epochs)
     else:
@@ -74,7 +74,7 @@ make_runner.count = 0
 
 
 def train(tmp_path, hook, **kwargs):
-    """Train; the Runner, and the temperature of every training pass."""
+    """Train, and return the Runner and the temperature of every training pass."""
     runner = make_runner(tmp_path, hook, **kwargs)
     runner.train()
     return runner, runner.model.temperatures()

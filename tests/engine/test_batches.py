@@ -1,4 +1,4 @@
-"""A batch of a single image is found before training, exactly where there will be one."""
+"""A batch of a single image is refused before training, exactly if there will be one."""
 
 from types import SimpleNamespace
 from unittest import mock
@@ -20,7 +20,7 @@ from mmkw.models import KWResNet
 
 
 class Images(list):
-    """Widths of images of height 2, as mmdet's samplers ask for them."""
+    """A data set of images of height 2, which gives widths as mmdet's samplers ask for them."""
 
     def get_data_info(self, index):
         return dict(width=self[index], height=2)
@@ -62,7 +62,7 @@ def is_refused(runner, gpus=1):
 )
 def test_refused_are_exactly_the_trainings_with_a_batch_of_one(widths, size, gpus, kind, drop_last, round_up):
     if len(widths) < gpus and not round_up:
-        return  # a GPU without images
+        return  # one GPU has no images
     of_gpus = []
     for rank in range(gpus):
         with mock.patch.object(samplers, 'get_dist_info', lambda rank=rank: (rank, gpus)):
@@ -80,7 +80,7 @@ def test_the_message_names_the_numbers_and_the_remedies():
     with pytest.raises(LaunchError) as error:
         check_batches(nine_in_fours())
     assert str(error.value) == (
-        "the batch norms of KernelWarehouse's attentions cannot be trained on a single image, and the last batch of an "
+        'the batch norms of the attentions cannot be trained on a single image, and the last batch of an '
         'epoch is one (9 images on 1 GPU, batch_size 4): set train_dataloader.batch_sampler.drop_last=True, or '
         'norm_eval=True in the backbone'
     )
@@ -136,7 +136,7 @@ def test_a_synchronized_norm_takes_one_image_on_each_of_several_gpus(monkeypatch
     for gpus, refused in ((1, True), (2, False)):
         dist = SimpleNamespace(is_available=lambda: True, is_initialized=lambda: True)
         dist.get_world_size = lambda group, gpus=gpus: gpus
-        monkeypatch.setattr('mmkw.layers.attention.dist', dist)
+        monkeypatch.setattr('mmkw.layers.kernel_warehouse.attention.dist', dist)
         assert is_refused(nine_in_fours(network=converted), gpus) == refused
         assert is_refused(nine_in_fours(), gpus)  # 9 images on one GPU, 5 on each of two
 

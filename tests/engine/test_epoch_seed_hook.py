@@ -1,4 +1,4 @@
-"""The random numbers of an epoch are the same, however training got there."""
+"""The random numbers of an epoch are the same in an uninterrupted and a resumed training."""
 
 import random
 
@@ -13,7 +13,7 @@ from mmkw.engine import epoch_seed_hook
 
 
 class Noise(torch.utils.data.Dataset):
-    """Its index, and a number of every generator."""
+    """Items are their index and a number of every generator."""
 
     def __len__(self):
         return 4
@@ -50,10 +50,10 @@ def train(folder, workers=0, epochs=2, resume_from=None, **randomness):
         randomness=randomness,
         load_from=resume_from,
         resume=resume_from is not None,
-        experiment_name=f'{folder.parent.name}-{folder.name}',  # mmengine keeps what it logs by name
+        experiment_name=f'{folder.parent.name}-{folder.name}',  # mmengine keeps its loggers by name
     )
     runner.train()
-    runner.train_dataloader._iterator = None  # ends the worker; garbage collection would wait for it
+    runner.train_dataloader._iterator = None  # ends the worker now; garbage collection would come later
     batches = runner.model.seen
     return batches[:2], batches[2:]
 

@@ -1,4 +1,4 @@
-"""From the options of the tools to a Runner."""
+"""The options of the tools become a Runner, or a sentence that says why not."""
 
 import shutil
 from pickle import UnpicklingError
@@ -7,34 +7,34 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from running import TINY_CLASSIFIER
 
 import train
+from command_line import or_exit
+from mmkw.config import read_config
 from mmkw.engine import LaunchError, launch
 from mmkw.models import KWResNet
+from running import TINY_CLASSIFIER
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An own folder, with the images of the tiny classifier."""
+    """A folder of its own for each test, with the images of the tiny classifier."""
     for name in ('dark', 'light'):
         (tmp_path / 'images' / name).mkdir(parents=True)
         for number in range(4):
             cv2.imwrite(str(tmp_path / 'images' / name / f'{number}.png'), np.full((32, 32, 3), 60 * number, np.uint8))
     monkeypatch.chdir(tmp_path)
     for name in ('LOCAL_RANK', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
-        monkeypatch.setenv(name, '0')  # so that what is set there is taken back
+        monkeypatch.setenv(name, '0')  # so that the test's changes to it are undone
     return tmp_path
 
 
 def training(*options, config=TINY_CLASSIFIER):
-    parser = launch.argument_parser('')
-    train.add_options(parser)
-    return launch.runner_to_train(parser.parse_args([str(config), *map(str, options)]))
+    return launch.runner_to_train(**train.arguments([str(config), *map(str, options)]))
 
 
 def write_checkpoint(path, **changes):
-    """One that fits the tiny classifier, unless its backbone is changed."""
+    """A checkpoint that fits the tiny classifier, unless its backbone is changed."""
     backbone = KWResNet(**{**dict(depth=18, stem_channels=16, base_channels=16), **changes})
     path.parent.mkdir(exist_ok=True)
     torch.save(dict(state_dict={f'backbone.{key}': value for key, value in backbone.state_dict().items()}), path)
@@ -106,10 +106,10 @@ def test_amp_in_bfloat16_needs_a_gpu_that_has_it(monkeypatch):
     assert training('--amp', 'float16').cfg.optim_wrapper.dtype == 'float16'
 
 
-def test_amp_takes_two_types(capsys):
-    with pytest.raises(SystemExit):
-        training('--amp', 'configs/x.py')
-    assert "'configs/x.py' is neither bfloat16 nor float16; the config comes before --amp" in capsys.readouterr().err
+def test_the_config_may_follow_a_bare_amp(monkeypatch):
+    as_on_a_gpu(monkeypatch, (8, 0))
+    cfg = launch.runner_to_train(**train.arguments(['--amp', str(TINY_CLASSIFIER)])).cfg
+    assert cfg.optim_wrapper.dtype == 'bfloat16'
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')
@@ -147,9 +147,7 @@ def test_resume_from_a_file_that_is_not_there():
 
 
 def evaluation(checkpoint, config=TINY_CLASSIFIER):
-    args = launch.argument_parser('').parse_args([str(config)])
-    args.checkpoint, args.out, args.show_dir = checkpoint, None, None
-    return launch.runner_to_test(args)
+    return launch.runner_to_test(read_config(config), checkpoint)
 
 
 MISFIT = (
@@ -209,7 +207,7 @@ def test_a_damaged_checkpoint_is_one_sentence(folder):
 
 def test_a_misfit_that_only_loading_finds_ends_the_program_in_the_same_way(monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(SystemExit) as exit, launch.or_exit():
+    with pytest.raises(SystemExit) as exit, or_exit():
         KWResNet(18).load_state_dict(KWResNet(18, budget=2).state_dict(), strict=False)
     assert exit.value.code.startswith('the checkpoint does not fit KWResNet')
 
@@ -243,7 +241,7 @@ def test_resuming_does_not(folder):
     write_checkpoint(folder / 'epoch_2.pth')
     runner = training('--resume', 'epoch_2.pth', config=write_config(folder, PRETRAINED))
     runner.model.init_weights()
-    assert runner.cfg.model.backbone.init_cfg.checkpoint == 'gone.pth'  # what is written down stays whole
+    assert runner.cfg.model.backbone.init_cfg.checkpoint == 'gone.pth'  # the config that is saved keeps it
 
 
 def test_testing_needs_no_training_data_and_no_pretrained_weights(folder):
@@ -280,7 +278,7 @@ def test_more_processes_than_gpus(monkeypatch):
 
 def test_only_the_first_process_says_why_it_ends(monkeypatch):
     monkeypatch.setenv('RANK', '1')
-    with pytest.raises(SystemExit) as exit, launch.or_exit():
+    with pytest.raises(SystemExit) as exit, or_exit():
         raise LaunchError('why')
     assert exit.value.code == 1
 

@@ -10,8 +10,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 import mmkw
+from mmkw.inspection import bank_table
 from mmkw.models import KWMobileNetV2
-from mmkw.models.info import warehouse_table
 from mmkw.plans import WarehousePlan
 
 RESNET = dict(type='KWResNet', depth=50, base_channels=8, stem_channels=8)
@@ -40,7 +40,7 @@ def detector(backbone):
 
 
 def groups(model, scope='mmpretrain', **cfg):
-    """Parameter name -> its group, of an optimizer with rate and decay 1."""
+    """Parameter name -> its group, in an optimizer with learning rate and decay 1."""
     optimizer = dict(type='AdamW', lr=1.0, weight_decay=1.0)
     with DefaultScope.overwrite_default_scope(scope):
         built = build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=optimizer, **cfg)).optimizer
@@ -58,7 +58,7 @@ def by_depth(model, decay=0.5, **paramwise):
 
 
 def assert_at_the_deepest_layer(model, rate):
-    table = warehouse_table(model)
+    table = bank_table(model)
     for row in table:
         # Attentions have always had the rate of their layer.
         of_layers = {layer: rate[f'{layer}.attention.fc1.weight'] for layer in row.layers}
@@ -121,7 +121,7 @@ def test_custom_keys_in_a_backbone_of_mmdet():
     plain = dict(type='mmdet.ResNet', depth=18, base_channels=16, stem_channels=16)
     model = detector(dict(type='KWBackbone', backbone=plain))
     found = rates(model, paramwise_cfg=dict(custom_keys={'layer3': dict(lr_mult=0.1)}))
-    expected = {row.name: 0.1 if 'layer3' in row.layers[-1] else 1.0 for row in warehouse_table(model)}
+    expected = {row.name: 0.1 if 'layer3' in row.layers[-1] else 1.0 for row in bank_table(model)}
     assert {name: found[name] for name in expected} == expected
     assert set(expected.values()) == {0.1, 1.0}
 
@@ -130,7 +130,7 @@ def test_decay_by_the_warehouses_name_leaves_the_rate_by_depth():
     model = classifier(RESNET)
     found = by_depth(model, custom_keys=dict(warehouses=dict(decay_mult=0.0)))
     assert {name for name, group in found.items() if group['weight_decay'] == 0} == {
-        row.name for row in warehouse_table(model)
+        row.name for row in bank_table(model)
     }
     assert_at_the_deepest_layer(model, {name: group['lr'] for name, group in found.items()})
 
@@ -201,7 +201,7 @@ def test_the_log_says_what_each_warehouse_got():
         rates(model, paramwise_cfg=dict(custom_keys=keys))
     finally:
         logger.removeHandler(handler)
-    (text,) = [message for message in messages if 'gave the warehouses' in message]
+    (text,) = [message for message in messages if 'gave to what layers share' in message]
     stage2, stage3 = (names.index(f'backbone.warehouses.stage{stage}') for stage in (2, 3))
     assert text.splitlines()[1:] == [
         '  backbone.warehouses.stage0: frozen',

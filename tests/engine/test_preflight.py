@@ -1,4 +1,4 @@
-"""What a run lacks is found before it starts."""
+"""Missing files are found before a run starts."""
 
 import pytest
 from mmengine.config import Config
@@ -24,7 +24,7 @@ def dataset(**changes):
 
 
 def missing(stage='train', **cfg):
-    """The files that the message names, in its order."""
+    """The files that the message names, in the order of the message."""
     with pytest.raises(LaunchError) as error:
         check_files(Config(cfg), stage)
     return [line.removeprefix('missing: ') for line in str(error.value).splitlines() if line.startswith('missing: ')]

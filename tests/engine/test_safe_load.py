@@ -16,7 +16,7 @@ NUMBERS = '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat']
 
 
 class Calls:
-    """Pickles as a call: what a malicious checkpoint consists of."""
+    """Is pickled as a function call, as the objects in a malicious checkpoint are."""
 
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments

@@ -1,4 +1,4 @@
-"""What a config's training runs with, iteration by iteration."""
+"""The learning rate and temperature of a config, iteration by iteration."""
 
 import pytest
 from mmengine.config import Config

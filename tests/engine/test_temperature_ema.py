@@ -41,7 +41,7 @@ def test_validated_at_the_models_temperature(train, by_epoch, update_buffers, ki
     model = train(by_epoch, update_buffers, kind, order).model
     taus = published(3 * EPOCH, 2 * EPOCH)
     assert model.temperatures(training=True) == pytest.approx(taus)
-    # EPOCH batches a validation, one after each epoch
+    # EPOCH batches per validation, and one validation after each epoch
     assert model.temperatures(training=False) == pytest.approx([taus[EPOCH - 1]] * EPOCH + [taus[-1]] * EPOCH)
 
 
@@ -50,7 +50,7 @@ def test_saved_with_the_models_temperature(train, tmp_path, by_epoch, update_buf
     train(by_epoch, update_buffers, kind)
     checkpoint = saved(tmp_path, by_epoch)
     assert checkpoint['state_dict'][TAU] == checkpoint['ema_state_dict'][f'module.{TAU}'] == pytest.approx(1 / 3)
-    # The average is another than the model, so the two were not mixed up.
+    # The average differs from the model, so the two were not mixed up.
     weight = 'layer.warehouses.cells'
     assert not torch.equal(checkpoint['state_dict'][weight], checkpoint['ema_state_dict'][f'module.{weight}'])
 

@@ -18,7 +18,7 @@ BY_EPOCH = pytest.mark.parametrize('by_epoch', [True, False], ids=['epoch based'
 
 
 def values(hook, iterations, epoch_length=EPOCH):
-    """What the hook sets at iterations 0, 1, ..."""
+    """The temperatures that the hook sets at iterations 0, 1, ..."""
     layer, found = KWLinear(4, 4).double(), []
     runner = SimpleNamespace(model=layer, hooks=[], train_dataloader=range(epoch_length))
     runner.message_hub = MessageHub('temperatures')
@@ -86,8 +86,8 @@ def test_accumulated_gradients_count_micro_batches(tmp_path):
 @BY_EPOCH
 @pytest.mark.parametrize('stopped_at', [1, EPOCH, EPOCH + 3])
 def test_resuming_at_any_iteration_goes_on_without_a_jump(tmp_path, by_epoch, stopped_at):
-    every = dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False))
-    train(tmp_path, dict(end=2), by_epoch=by_epoch, default_hooks=every)
+    each_iteration = dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False))
+    train(tmp_path, dict(end=2), by_epoch=by_epoch, default_hooks=each_iteration)
     load_from = str(tmp_path / f'iter_{stopped_at}.pth')
     _, seen = train(tmp_path, dict(end=2), by_epoch=by_epoch, resume=True, load_from=load_from)
     # mmengine's epoch-based loop repeats the epoch in which such a checkpoint was saved; its iterations count on.
@@ -97,7 +97,7 @@ def test_resuming_at_any_iteration_goes_on_without_a_jump(tmp_path, by_epoch, st
 
 
 def test_a_model_without_kw_layers(tmp_path):
-    with pytest.raises(ValueError, match='has no KernelWarehouse layer'):
+    with pytest.raises(ValueError, match='has no dynamic layer'):
         train(tmp_path, dict(end=2), layer=nn.Linear(4, 4))
 
 

@@ -13,18 +13,19 @@ from torch import nn
 from mmkw.checkpoints.files import build_model
 from mmkw.export import export_onnx, network_to_export
 from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWLinear, Warehouse, Warehouses, set_temperature
+from mmkw.layers.mixed import mixed
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
-from mmkw.models.padded import KWConv2dAdaptivePadding
+from mmkw.models.padded import AdaptivePadding
 
 
 class ShortResNet(KWResNet):
-    """A block of each kind a stage, since exporting takes a second a layer."""
+    """One block of each kind per stage, since exporting takes a second per layer."""
 
     arch_settings = {18: (KWResNet.arch_settings[18][0], (2, 1, 1, 1))}
 
 
 class ShortMobileNetV2(KWMobileNetV2):
-    """Expansion, channels, blocks and stride of each group, with a single group of two blocks."""
+    """A MobileNetV2 in which one group has two blocks; (expansion, channels, blocks, stride) per group."""
 
     arch_settings = [[t, c, 2 if c == 24 else 1, s] for t, c, _, s in KWMobileNetV2.arch_settings]
 
@@ -87,7 +88,7 @@ def layer():
 
 
 def in_basis_form(budget=1, **kwargs):
-    """The second of three layers, so that cells of others come before and after its own."""
+    """The second of three layers, so that its cells stand between those of the others."""
     kernel = (4, 4, 3, 3)
     warehouse = Warehouse(Warehouses(), 'shared', [kernel] * 3, budget)
     layers = [KWConv2d(4, 4, 3, warehouse=warehouse, nonlocal_basis_ratio=0.5, **kwargs) for _ in range(3)]
@@ -95,7 +96,7 @@ def in_basis_form(budget=1, **kwargs):
 
 
 class EveryVariant(nn.Module):
-    """One network of all, since much of the time of an export is spent once per file."""
+    """One network with all layers, since much of the time of an export is spent once per file."""
 
     def __init__(self):
         super().__init__()
@@ -111,7 +112,7 @@ class EveryVariant(nn.Module):
                 KWConv2d(4, 6, 3, **below_one),
                 in_basis_form(),
                 in_basis_form(2, padding=1, norm='LN', attention='softmax'),
-                KWConv2dAdaptivePadding(4, 6, 3, 2),
+                mixed(AdaptivePadding, KWConv2d, 'KWConv2dAdaptivePadding')(4, 6, 3, 2),
             ]
         )
         self.on_rows = nn.ModuleList(

@@ -7,6 +7,7 @@ from torch import nn
 
 from mmkw import set_temperature
 from mmkw.layers import KWConv2d, Warehouse, Warehouses
+from mmkw.ops import Cut
 
 
 class DynamicConv2d(nn.Module):
@@ -136,7 +137,7 @@ def shared(**kwargs):
         (lambda: KWConv2d(4, 8, 3, share_cells=False, nonlocal_basis_ratio=0.5), 'nonlocal_basis_ratio=0.5 is for'),
         (lambda: KWConv2d(4, 8, 3, channel_partition=False, cell_inplane_ratio=0.5), 'set both to 1'),
         (
-            lambda: Warehouse(Warehouses(), 'a', [(8, 4, 1, 1), (8, 8, 1, 1)], 1, channel_partition=False),
+            lambda: Warehouse(Warehouses(), 'a', [(8, 4, 1, 1), (8, 8, 1, 1)], 1, Cut(channel_partition=False)),
             r"'a': layers with different channels \[\(8, 4\), \(8, 8\)\] cannot share",
         ),
     ],

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from mmkw import convert
 from mmkw.layers import KWConv2d, KWLinear, MisfitError, check_fit
-from mmkw.plans import WarehousePlan, convert
+from mmkw.plans import WarehousePlan
 
 
 class Network(nn.Sequential):
@@ -38,7 +39,7 @@ OTHERS = {
     'depth': (Network(1, layers=4), 'it has 3 layers, budget b = 1, 1 warehouse .body. where the model has 2 layers'),
     'plain': (
         Network(),
-        r'it has a network without warehouses \(a plain one\) where .*PlainPretrained.*tools/warm_start.py',
+        r'it has a network without dynamic layers \(a plain one\) where .*PlainPretrained.*tools/warm_start.py',
     ),
 }
 
@@ -129,7 +130,7 @@ def load(network, source):
     [
         (KWConv2d(4, 4, 3, budget=2), 'it has 1 layer, budget b = 2, 1 warehouse .cells. where'),
         (KWConv2d(4, 4, 3, reduction=8), r'\(attention.fc1.weight is \(32, 4\) for \(16, 4\)\)'),
-        (nn.Conv2d(4, 4, 3), 'it has a network without warehouses'),
+        (nn.Conv2d(4, 4, 3), 'it has a network without dynamic layers'),
     ],
 )
 def test_a_layer_with_its_own_warehouse(other, found):

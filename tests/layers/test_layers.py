@@ -193,7 +193,7 @@ def test_temperature_outside_its_range(temperature):
 
 
 def test_temperature_of_a_plain_model():
-    with pytest.raises(ValueError, match='Conv2d has no KernelWarehouse layer'):
+    with pytest.raises(ValueError, match='Conv2d has no dynamic layer'):
         set_temperature(nn.Conv2d(4, 4, 3), 0.5)
 
 

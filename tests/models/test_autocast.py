@@ -21,7 +21,7 @@ BACKBONES = {
 def test_autocast_trains_close_to_float32(build):
     torch.manual_seed(0)
     backbone = build().train(False)
-    mmkw.set_temperature(backbone, 0.5)  # at 0 a network without batch statistics lets little through
+    mmkw.set_temperature(backbone, 0.5)  # at 0 the outputs of a network without batch statistics are tiny
     x = torch.randn(2, 3, 64, 64)
     exact = backbone(x)[-1]
     with torch.autocast('cpu', torch.bfloat16):
@@ -34,7 +34,7 @@ def test_autocast_trains_close_to_float32(build):
 
 
 def test_float16_trains_at_temperature_0_without_the_scale_falling():
-    """Untrained; the plain stem, whose gradient torch sums in float16, is frozen as in the COCO recipe."""
+    """The network is untrained. The plain stem, whose gradient torch sums in float16, is frozen as for COCO."""
     torch.manual_seed(0)
     backbone, head = KWResNet(18, base_channels=4, stem_channels=4, frozen_stages=0).train(), nn.Linear(32, 4)
     trained = [p for p in (*backbone.parameters(), *head.parameters()) if p.requires_grad]

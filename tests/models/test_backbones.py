@@ -49,7 +49,7 @@ def test_budget_is_cells_over_mixtures(depth, budget, cells_a_mixture):
     mixtures = {}
     for layer in backbone.modules():
         if isinstance(layer, KWConvNd):
-            mixtures[layer.warehouse_name] = mixtures.get(layer.warehouse_name, 0) + len(layer.start)
+            mixtures[layer.warehouse_name] = mixtures.get(layer.warehouse_name, 0) + layer.mixtures
     for name, total in mixtures.items():
         assert len(backbone.warehouses[name]) == cells_a_mixture * total
 
@@ -183,7 +183,7 @@ SWITCHES = {
     'several cells a mixture': dict(start='several_to_one'),
     'all cells a mixture': dict(start='all_to_one'),
     'no start': dict(start='none'),
-    'a warehouse a layer': dict(sharing='layer'),
+    'one warehouse per layer': dict(sharing='layer'),
     'no sharing': dict(sharing='none'),
     'no spatial partition': dict(spatial_partition=False, sharing='shape'),
     'no channel partition': dict(channel_partition=False, sharing='shape'),

@@ -17,7 +17,7 @@ def test_compiles_without_graph_breaks(build):
     torch.manual_seed(0)
     backbone = build()
     mmkw.set_temperature(backbone, 0.5)
-    # In eval mode, since a second pass in training mode would find other running statistics.
+    # The model is in eval mode, since a second pass in training mode would find other running statistics.
     backbone.eval()
     x = torch.randn(2, 3, 64, 64)
     compiled = torch.compile(backbone, backend='aot_eager', fullgraph=True)

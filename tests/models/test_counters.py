@@ -12,15 +12,15 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from running import ROOT
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmkw import convert
 from mmkw.demo import shapes
+from mmkw.inspection import model_info
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
-from mmkw.models.info import model_info
 from mmkw.plans import WarehousePlan
+from running import ROOT
 
 BACKBONES = {
     'ResNet18': lambda: KWResNet(18),
@@ -40,7 +40,7 @@ def multiply_adds(model, size, forward=None):
 @pytest.mark.parametrize('build', BACKBONES.values(), ids=BACKBONES)
 def test_counters_of_operators(build):
     network, x = build().eval(), torch.randn(SIZE)
-    # mmengine's also counts norms and pooling, model_info does not.
+    # mmengine's counter also counts norms and pooling; model_info does not.
     by_operator = FlopAnalyzer(network, x).by_operator()
     products = sum(by_operator[kind] for kind in ('conv', 'linear', 'matmul'))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -105,7 +105,7 @@ def test_get_flops_of_a_detector(get_flops, tmp_path, monkeypatch):
         'val_dataloader.dataset.pipeline.1.scale=(256,256)',
         'val_dataloader.num_workers=0',
         'val_dataloader.persistent_workers=False',
-        'model.test_cfg.rpn.max_per_img=10',  # else the number of regions, and the heads' work, is left to chance
+        'model.test_cfg.rpn.max_per_img=10',  # else chance decides on the number of regions and the heads' work
     ]
     configs = [ROOT / 'configs' / f'mask_rcnn_{name}_1x_coco.py' for name in ('kw_r50', 'r50')]
     kw, plain = (get_flops(mmdet, config, '--num-images=1', '--cfg-options', *options) for config in configs)

@@ -43,7 +43,7 @@ def worker(rank, port, name, folder):
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     backbone = build(name)
     model = DistributedDataParallel(backbone)
-    for _ in range(2):  # a second pass would wait for gradients that the first had not brought
+    for _ in range(2):  # a second pass would wait for gradients that were missing in the first
         model.zero_grad()
         step(model, batch()[rank * 2 : rank * 2 + 2])
     gradients = {key: p.grad for key, p in backbone.named_parameters()}

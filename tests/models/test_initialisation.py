@@ -1,4 +1,4 @@
-"""No init_cfg touches what KernelWarehouse layers start as, whoever has it; checkpoints do."""
+"""No init_cfg of any module changes the starting values of KernelWarehouse layers; checkpoints do."""
 
 import copy
 
@@ -17,7 +17,7 @@ from mmkw.models import KWLinearClsHead, KWResNet
 
 
 def kw_values(model):
-    """Copies of all that an init_cfg may not touch."""
+    """Copies of all values that an init_cfg may not change."""
     own = {name: m for name, m in model.named_modules() if isinstance(m, (KWAttention, Warehouses))}
     assert own
     return {f'{name}.{key}': p.detach().clone() for name, m in own.items() for key, p in m.named_parameters()}
@@ -32,7 +32,7 @@ def small_resnet(**kwargs):
 
 
 class Neck(BaseModule):
-    """One layer of each kind with a warehouse of its own, and plain ones."""
+    """Has one layer of each kind with a warehouse of its own, and plain layers."""
 
     def __init__(self, init_cfg=None):
         super().__init__(init_cfg)
@@ -47,7 +47,7 @@ class Network(BaseModule):
         self.neck = Neck(neck)
         self.head = KWLinearClsHead(10, 40, init_cfg=head)
         self.head.plain = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
-        # The basis form has most parameters of its own.
+        # The basis form has the most parameters.
         self.basis = KWConv2d(32, 32, 3, budget=0.5, cell_inplane_ratio=0.5, nonlocal_basis_ratio=0.5)
 
 
@@ -127,7 +127,7 @@ def test_a_bias_starts_as_that_of_the_plain_layer(init_cfg, name):
 
 
 class ByHand(BaseModule):
-    """A backbone that initialises in loops of its own, as transformers do."""
+    """A backbone that initialises its layers in its own loops, as transformers do."""
 
     def __init__(self):
         super().__init__()
@@ -170,7 +170,7 @@ ENTRIES = {
 
 
 def checkpoint(of, folder):
-    """An entry that makes every value 0.5."""
+    """An initialiser that makes every value 0.5."""
     half = {key: torch.full_like(value, 0.5) for key, value in of.state_dict().items()}
     torch.save(dict(state_dict=half), folder / 'half.pth')
     return dict(type='Pretrained', checkpoint=str(folder / 'half.pth'))

@@ -1,4 +1,4 @@
-"""Weights that do not fit, in the ways that OpenMMLab loads them."""
+"""Weights that do not fit are refused in all ways that OpenMMLab loads them."""
 
 import pytest
 import torch
@@ -8,11 +8,12 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 from mmpretrain import get_model
 from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
-from running import TINY_CLASSIFIER, TINY_MASK_RCNN
 
+from mmkw import convert
 from mmkw.layers import MisfitError
 from mmkw.models import KWConvNeXt, KWLinearClsHead, KWMobileNetV2, KWResNet
-from mmkw.plans import auto_plan, convert
+from mmkw.plans import auto_plan
+from running import TINY_CLASSIFIER, TINY_MASK_RCNN
 
 NARROW = dict(stem_channels=16, base_channels=16)
 
@@ -43,7 +44,7 @@ CNX = r'a ConvNeXt of \[2, 2, 6, 2\] blocks, width 40, budget b = 1, 12 warehous
         (resnet, lambda: resnet(34, budget='4x'), 'a ResNet of depth 34, budget b = 4, 4 warehouses', R18),
         (resnet, lambda: resnet(50, budget='1/2x'), 'a ResNet of depth 50, budget b = 0.5, 4 warehouses', R18),
         (resnet, lambda: resnet(budget='2x', sharing='none'), 'depth 18, budget b = 2, 19 warehouses', R18),
-        (resnet, lambda: ResNet(18, **NARROW), r'a ResNet of depth 18 without warehouses \(a plain one\)', R18),
+        (resnet, lambda: ResNet(18, **NARROW), r'a ResNet of depth 18 without dynamic layers \(a plain one\)', R18),
         (
             lambda: KWMobileNetV2('1x', 0.25),
             lambda: KWMobileNetV2('4x', 0.25),
@@ -58,7 +59,7 @@ CNX = r'a ConvNeXt of \[2, 2, 6, 2\] blocks, width 40, budget b = 1, 12 warehous
         ),
         (lambda: KWMobileNetV2('1x', 0.25), lambda: MobileNetV2(0.25), 'a MobileNetV2 of width 0.25 without', MBV2),
         (lambda: KWConvNeXt('atto'), lambda: KWConvNeXt('atto', '2x'), 'width 40, budget b = 2, 12 warehouses', CNX),
-        (lambda: KWConvNeXt('atto'), lambda: ConvNeXt('atto'), 'blocks, width 40 without warehouses', CNX),
+        (lambda: KWConvNeXt('atto'), lambda: ConvNeXt('atto'), 'blocks, width 40 without dynamic layers', CNX),
         (lambda: KWConvNeXt('atto'), resnet, 'a ResNet of depth 18, 4 warehouses', CNX),
     ],
 )
@@ -91,7 +92,7 @@ def test_a_published_file_for_a_whole_model(tmp_path):
         (lambda: ResNet(18, **NARROW).state_dict(), "init_cfg=dict.type='PlainPretrained'"),
         (
             lambda: {f'backbone.{key}': value for key, value in ResNet(18, **NARROW).state_dict().items()},
-            "a ResNet of depth 18 without warehouses.*init_cfg=dict.type='PlainPretrained'",
+            "a ResNet of depth 18 without dynamic layers.*init_cfg=dict.type='PlainPretrained'",
         ),
         (
             lambda: {**{'warehouse_manager.weights.0': torch.zeros(1)}, **ResNet(18, **NARROW).state_dict()},
@@ -118,7 +119,7 @@ def test_pretrained_with_its_prefix_loads(save):
 
 
 def test_four_stages_fill_three():
-    """As everywhere in the ecosystem; here the warehouses of three stages need no layer of the fourth."""
+    """Unused keys are allowed, as in the whole ecosystem: warehouses of three stages need no layer of the fourth."""
     stages = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))
     source, three = resnet(sharing='layer'), resnet(sharing='layer', **stages)
     three.load_state_dict(source.state_dict(), strict=False)
@@ -127,7 +128,7 @@ def test_four_stages_fill_three():
 
 
 def test_a_network_converted_by_hand(save):
-    with pytest.raises(MisfitError, match='does not fit ResNet: it has a network without warehouses'):
+    with pytest.raises(MisfitError, match='does not fit ResNet: it has a network without dynamic layers'):
         plain = ResNet(18, **NARROW)
         load_checkpoint(convert(ResNet(18, **NARROW), auto_plan(plain)), save(plain))
 

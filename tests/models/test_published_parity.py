@@ -3,13 +3,13 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-import official_figures
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 import mmkw
+import official_figures
 from mmkw.checkpoints import convert_published
 from mmkw.layers import KWConvNd
 
@@ -33,7 +33,7 @@ ILL_CONDITIONED = {'mbv2_100_1': ('features.13', 'features.18', 'logits')}
 
 
 class Published:
-    """A published model's figures, and our model of it with the published weights."""
+    """The figures of a published model, and our model with the published weights."""
 
     def __init__(self, name, folder):
         config, self.outputs = MODELS_OF[name]

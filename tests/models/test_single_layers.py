@@ -1,4 +1,4 @@
-"""KW layers one by one, where the ecosystem's modules build a layer from its config."""
+"""The ecosystem's modules build single KW layers from configs."""
 
 import pytest
 import torch
@@ -73,7 +73,7 @@ MASK_HEAD = dict(num_convs=1, in_channels=4, conv_out_channels=4, num_classes=3)
 REGNET = dict(w0=8, wa=8, wm=2, group_w=4, depth=6, bot_mul=1.0)
 LEVELS = [(2, 4, 16, 16), (2, 8, 8, 8)]
 IMAGES = (2, 3, 32, 32)
-# What builds the module, and the shapes of its input.
+# A function that builds the module, and the shapes of its input.
 MODULES = {
     'DepthwiseSeparable': (lambda: DepthwiseSeparableConvModule(4, 6, 3, padding=1, conv_cfg=KW), (2, 4, 8, 8)),
     'FPN': (lambda: FPN([4, 8], 4, 3, conv_cfg=KW, norm_cfg=dict(type='BN'), add_extra_convs='on_input'), LEVELS),

@@ -8,10 +8,10 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mmkw import set_temperature
 from mmkw.checkpoints import warm_start_from_plain
-from mmkw.checkpoints.fold import fold
+from mmkw.conversion import fold
+from mmkw.inspection import bank_table
 from mmkw.layers import KWConvNd
 from mmkw.models import KWResNet, PlainResNet
-from mmkw.models.info import warehouse_table
 
 SMALL = dict(base_channels=16, stem_channels=16)
 NETWORKS = pytest.mark.parametrize('depth, budget', [(18, '1x'), (18, '1/2x'), (50, '1x'), (50, '1/2x'), (50, '4x')])
@@ -25,7 +25,7 @@ def of_stages(stages):
 
 
 def whole_network(depth, budget='1x', kind=KWResNet, **settings):
-    """With all values away from those that networks start with."""
+    """The network, with values unlike those that networks start with."""
     torch.manual_seed(0)
     if kind is KWResNet:
         settings['budget'] = budget
@@ -95,15 +95,15 @@ def test_a_classifiers_checkpoint(tmp_path):
 @NETWORKS
 def test_warehouses_and_starts(depth, budget, stages, switches):
     if switches.get('sharing') == 'none' and budget == '1/2x':
-        switches = dict(sharing='layer')  # cells of its own need a whole budget
+        switches = dict(sharing='layer')  # a layer's own warehouse needs a whole budget
     part, whole = (KWResNet(depth, budget, **of_stages(n), **SMALL, **switches) for n in (stages, 4))
     for name, layer in part.named_modules():
         if isinstance(layer, KWConvNd):
             other = whole.get_submodule(name)
             assert layer.cells.shape == other.cells.shape
-            assert torch.equal(layer.start, other.start)
-    used = {row.name: row.budget for row in warehouse_table(whole)}
-    assert all(row.budget == used[row.name] for row in warehouse_table(part))
+            assert torch.equal(layer.beta, other.beta)
+    used = {row.name: row.budget for row in bank_table(whole)}
+    assert all(row.budget == used[row.name] for row in bank_table(part))
 
 
 def test_cells_of_the_layers_left_out_are_initialised_as_theirs():

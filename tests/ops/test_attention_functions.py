@@ -1,4 +1,4 @@
-"""Attention functions that the paper compares with its own."""
+"""The attention functions that the paper compares with its own equal their formulas."""
 
 import pytest
 import torch

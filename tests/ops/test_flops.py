@@ -1,4 +1,4 @@
-"""What torch's counter of operations finds in mmkw's operators."""
+"""torch's counter of operations counts mmkw's operators."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_a_forward_pass_counts_what_its_formulas_do(batch, kernel, geometry):
     assert count(mixture_conv, batch, kernel, **geometry) == count(textbook_conv, batch, kernel, **geometry) > 0
 
 
-# At batch 1 and without groups: torch counts the gradient of a grouped kernel groups times over.
+# Only batch 1 without groups is compared: torch counts the gradient of a grouped kernel once per group.
 @pytest.mark.parametrize('needed', [('x',), ('alpha',), ('x', 'alpha'), ('alpha', 'cells'), ('x', 'alpha', 'cells')])
 @pytest.mark.parametrize('kernel', [(8, 4, 3, 3), (8, 4, 1, 1)])
 def test_a_backward_pass_counts_what_its_formulas_do(kernel, needed):

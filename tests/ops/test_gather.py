@@ -1,4 +1,4 @@
-"""The gradient of cells that several layers share, whatever passes there are over the graph."""
+"""The gradient of cells that several layers share is right, whatever passes run over the graph."""
 
 import copy
 import gc
@@ -16,7 +16,7 @@ KERNELS = ((6, 4, 1, 1), (4, 6, 1, 1), (6, 4, 3, 3))
 
 @pytest.fixture
 def leaves():
-    """Input, cells of 2 x 2, and weights of the mix of three layers in a row."""
+    """Input, cells of 2 x 2, and mixing weights of three layers in a row."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(2, 4, 5, 5), (66, 2, 2, 1, 1)]  # as many cells as mixtures
     shapes += [(2, torch.Size(kernel).numel() // 4, 66) for kernel in KERNELS]
@@ -86,7 +86,7 @@ def test_recomputed_layers(leaves, reentrant):
     def conv(x, alpha, cells, kernel):
         return checkpoint(mixture_conv, x, alpha, cells, kernel, use_reentrant=reentrant)
 
-    # The reentrant kind runs one backward pass within another, and knows backward() alone.
+    # The reentrant kind runs one backward pass within another, and works with backward() only.
     network(conv, *leaves).backward()
     assert_equal([leaf.grad for leaf in leaves], gradients(textbook_conv, leaves))
 
@@ -148,7 +148,7 @@ def test_lives_as_long_as_the_graph(leaves):
     loss = network(mixture_conv, *leaves)
     assert len(gather._GATHERS) == before + 1
     del loss
-    gc.disable()  # it must not take the garbage collector
+    gc.disable()  # memory must be freed without the garbage collector
     try:
         assert len(gather._GATHERS) == before
     finally:

@@ -1,4 +1,4 @@
-"""mixture_conv is exactly the textbook's convolution, and its gradients are right."""
+"""mixture_conv equals the textbook's convolution, and so do its gradients."""
 
 from contextlib import ExitStack, contextmanager
 from unittest import mock
@@ -14,7 +14,7 @@ from mmkw.ops.textbook import textbook_conv
 
 @st.composite
 def cases(draw):
-    """Arguments of a random layer: 1-d to 3-d, pointwise or not, with a temperature between plain and start."""
+    """Arguments of a random layer: 1-d to 3-d, pointwise or not, at a temperature from 0 to 1."""
     dims = draw(st.sampled_from([1, 2, 2, 3]))
     window = draw(st.lists(st.integers(1, 2 if dims == 3 else 3), min_size=dims, max_size=dims))
     if draw(st.booleans()):
@@ -51,7 +51,7 @@ def cases(draw):
 
 @contextmanager
 def ways(draw):
-    """One of the ways of mixture_conv that otherwise depend on how large things are."""
+    """Force one of the ways that mixture_conv otherwise chooses by the sizes of its arguments."""
     limits = {
         (mixture, 'PART_BYTES'): (64, 2**26),  # one sample at a time, or all
         (mixture, 'KEEP_UP_TO'): (0, 4),
@@ -176,7 +176,7 @@ def test_only_small_batches_keep_their_kernels(batch, kept):
 @pytest.mark.parametrize('batch', [1, 2, 5])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
 def test_wide_layers(batch, layout):
-    """As large as the models' are, so that every limit is met where it lies."""
+    """Layers as large as those of the models reach every limit at its real value."""
     for kernel, padding, stride in (((256, 64, 3, 3), 1, 1), ((256, 128, 1, 1), 0, 2)):
         generator = torch.Generator().manual_seed(0)
         shapes = (batch, kernel[1], 40, 40), (batch, kernel[2] * kernel[3] * kernel[1] // 16, 5), (5, 256, 16, 1, 1)

@@ -1,4 +1,4 @@
-"""Products are matmul's, whatever the layout of the operands and whichever library multiplies."""
+"""Products equal matmul's, whatever the layout of the operands and whichever library multiplies."""
 
 from unittest import mock
 

@@ -1,4 +1,4 @@
-"""What mixtures are at temperature 1."""
+"""Each start strategy makes mixtures what its definition says at temperature 1."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def test_one_cell_for_each_mixture():
 
 
 def test_the_zero_cell_is_a_row_of_zeros():
-    assert start_matrix([0, None], 1, 0.5, 'one_to_one').tolist() == [[1], [0]]
+    assert start_matrix([0, -1], 1, 0.5, 'one_to_one').tolist() == [[1], [0]]
 
 
 def test_several_cells_for_each_mixture():
@@ -23,7 +23,7 @@ def test_several_cells_for_each_mixture():
 
 
 def test_all_cells_for_each_mixture():
-    assert start_matrix([0, None], 4, 0.5, 'all_to_one').tolist() == [[0.25] * 4] * 2
+    assert start_matrix([0, -1], 4, 0.5, 'all_to_one').tolist() == [[0.25] * 4] * 2
 
 
 def test_no_start():

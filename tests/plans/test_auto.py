@@ -1,4 +1,4 @@
-"""The automatic plan: what shares a warehouse, how it is cut, and what stays plain."""
+"""The automatic plan says what shares a warehouse, how it is cut, and what stays plain."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_below_budget_1_every_layer_has_its_part_of_the_cells(budget, mixtures):
     layers = [m for m in model.modules() if hasattr(m, 'start_assignment')]
     assert len(layers) == 12
     for layer in layers:
-        assert len(layer.start) == mixtures * sum(cell >= 0 for cell in layer.start_assignment())
+        assert layer.mixtures == mixtures * sum(cell >= 0 for cell in layer.start_assignment())
 
 
 def test_a_kernel_too_odd_for_the_budget_stays_plain():
@@ -118,8 +118,8 @@ PLAIN = {
     'a classifier': (Network, 'fc', 'the classifier'),
     'a narrow layer': (Network, 'layer3.1', 'narrower than 16 channels'),
     'a weight that is read': (Reads, 'proj', 'reads its weight'),
-    'an attention of torch': (Reads, 'attention', 'no KW layer is known for a MultiheadAttention'),
-    "an attention's projection": (Reads, 'attention.out_proj', 'no KW layer is known'),
+    'an attention of torch': (Reads, 'attention', 'no dynamic layer is known for a MultiheadAttention'),
+    "an attention's projection": (Reads, 'attention.out_proj', 'no dynamic layer is known'),
     'a forward of its own': (
         lambda: nn.Sequential(nn.Conv2d(3, 32, 1), Padded(32, 32, 2), nn.Conv2d(32, 32, 1)),
         '1',
@@ -128,7 +128,7 @@ PLAIN = {
     'a shared weight': (tied, '0', 'shared'),
     'a layer used twice': (twice, '0', 'more than one name'),
     'hooks': (hooked, '0', 'its weight is shared or computed'),
-    'a computed weight': (parametrized, '0', 'no KW layer is known for a ParametrizedLinear'),
+    'a computed weight': (parametrized, '0', 'no dynamic layer is known for a ParametrizedLinear'),
 }
 
 

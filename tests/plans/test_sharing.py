@@ -1,11 +1,11 @@
-"""How far a warehouse is shared."""
+"""The switch ``sharing`` decides which layers share a warehouse."""
 
 import pytest
 import torch
 from torch import nn
 
 from mmkw import convert
-from mmkw.plans import WarehousePlan, adjust, split_by_sharing
+from mmkw.plans import WarehousePlan, adjust
 
 LAYERS = ['0', '1.conv', '2', '3']
 
@@ -59,20 +59,25 @@ def test_full_kernels_of_layers_with_the_same_shape():
     }
 
 
+def split(plan, model):
+    modules = dict(model.named_modules())
+    return {part: spec for name, one in plan.items() for part, spec in one.split(name, modules).items()}
+
+
 def test_a_linear_layer_has_a_shape_too():
     model = nn.Sequential(nn.Linear(4, 6))
-    assert list(split_by_sharing({'fc': WarehousePlan(['0'], sharing='shape')}, model)) == ['fc_6x4x1']
+    assert list(split({'fc': WarehousePlan(['0'], sharing='shape')}, model)) == ['fc_6x4x1']
 
 
 def test_layers_of_their_own_have_no_basis_form():
     plan = {'body': WarehousePlan(LAYERS, nonlocal_basis_ratio=0.5, sharing='shape')}
-    assert [spec.nonlocal_basis_ratio for spec in split_by_sharing(plan, network()).values()] == [0.5, 1, 1]
+    assert [spec.nonlocal_basis_ratio for spec in split(plan, network()).values()] == [0.5, 1, 1]
 
 
 def test_by_hand():
     plan = {'stem': WarehousePlan(['0']), 'body': WarehousePlan(['2', '3'])}
-    split = split_by_sharing(adjust(plan, {'body': dict(sharing='layer')}), network())
-    assert list(split) == ['stem', 'body_2', 'body_3']
+    parts = split(adjust(plan, {'body': dict(sharing='layer')}), network())
+    assert list(parts) == ['stem', 'body_2', 'body_3']
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT
 
 import keep_memory
+from running import ROOT
 
 PRINTS = "from keep_memory import keep_memory; keep_memory(); import os; print(os.environ['MALLOC_TOP_PAD_'])"
 

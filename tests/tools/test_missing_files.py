@@ -1,6 +1,7 @@
-"""What a user reads who has not downloaded anything yet."""
+"""A user who has not downloaded anything yet reads what is missing and where to get it."""
 
 import pytest
+
 from running import ROOT, run_tool
 
 CONFIG = ROOT / 'configs' / 'mask_rcnn_kw_r50_1x_coco.py'

@@ -1,4 +1,4 @@
-"""Attention figures from a checkpoint and images, as a user makes them."""
+"""plot_attention.py draws figures from a checkpoint and images."""
 
 import cv2
 import numpy as np
@@ -6,16 +6,16 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from running import TINY_CLASSIFIER, TINY_MASK_RCNN, run_tool
 
 import plot_attention
+from running import TINY_CLASSIFIER, TINY_MASK_RCNN, run_tool
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Two images, and an untrained checkpoint of each config, `<name>.pth`."""
+    """A folder with two images, and an untrained checkpoint `<name>.pth` for each config."""
     out = tmp_path_factory.mktemp('attention')
     for number in range(2):
         cv2.imwrite(str(out / f'{number}.png'), np.full((64, 64, 3), 100 * number, np.uint8))
@@ -41,13 +41,20 @@ def test_draws_classifiers_and_detectors(folder, config):
 
 
 @pytest.mark.parametrize(
-    'checkpoint, options',
-    [('0.png', ()), ('tiny_classifier.pth', ('--cfg-options', 'model.backbone.budget=2x'))],
+    'checkpoint, options, message',
+    [
+        ('0.png', (), 'checkpoint 0.png cannot be read'),
+        (
+            'tiny_classifier.pth',
+            ('--cfg-options', 'model.backbone.budget=2x'),
+            'checkpoint tiny_classifier.pth does not fit KWResNet: it has a ResNet of depth 18, budget b = 1',
+        ),
+    ],
     ids=['no checkpoint', 'of another model'],
 )
-def test_a_checkpoint_that_does_not_fit(folder, checkpoint, options):
+def test_a_checkpoint_that_does_not_fit(folder, checkpoint, options, message):
     printed = plot(folder, TINY_CLASSIFIER, checkpoint, '0.png', options=options, status=1)
-    assert f'{checkpoint} does not fit the config, or is no checkpoint' in printed
+    assert message in printed
     assert 'Traceback' not in printed
 
 

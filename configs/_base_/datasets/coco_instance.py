@@ -21,7 +21,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-# Told when something is missing (mmkw.engine.check_files).
+# mmkw.engine.check_files prints this if something is missing.
 sources = {
     'data/coco/': (
         'train2017.zip, val2017.zip and annotations_trainval2017.zip of https://cocodataset.org/#download, unpacked'

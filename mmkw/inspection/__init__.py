@@ -1,0 +1,7 @@
+"""Looks into networks: parameters, multiply-adds, attention."""
+
+from .attention_maps import AttentionMap, attention_maps
+from .images import image_channels
+from .info import ModelInfo, bank_table, model_info
+
+__all__ = ['AttentionMap', 'ModelInfo', 'attention_maps', 'bank_table', 'image_channels', 'model_info']

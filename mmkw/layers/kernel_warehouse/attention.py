@@ -1,0 +1,110 @@
+"""The attention that weighs cells, one per layer (section 3.3), in its plain and in its basis form."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mmkw.ops.autocast import no_autocast
+
+_NORMS = {'BN': nn.BatchNorm1d, 'LN': nn.LayerNorm}
+
+
+class KWAttention(nn.Module):
+    """Logits of every cell, and of a zero cell, for every mixture of a layer: ``GAP -> fc1 -> norm -> ReLU -> fc2``.
+
+    Args:
+        in_channels: Width of the layer's input.
+        mixtures: Number of mixtures m of the layer.
+        cells: Number of cells n of the warehouse.
+        reduction: Hidden width over ``in_channels``; the hidden width is at least 16. Default: 1/16.
+        norm: ``'BN'`` (BatchNorm1d, fc1 without bias) or ``'LN'`` (LayerNorm, fc1 with bias). Default: ``'BN'``.
+        nonlocal_basis_ratio: Below 1, the basis form: logits of the cells that other layers brought are mapped from
+            ``max(int((n - L) * ratio), 16)`` basis logits a mixture. Default: 1, the plain form.
+        local_cells: For the basis form, ``(first, L)``: the L cells from ``first`` on are the layer's own.
+
+    Raises:
+        ValueError: If the norm is unknown or a ratio is not above 0.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        mixtures: int,
+        cells: int,
+        reduction: float = 1 / 16,
+        norm: str = 'BN',
+        nonlocal_basis_ratio: float = 1.0,
+        local_cells: tuple[int, int] = (0, 0),
+    ) -> None:
+        super().__init__()
+        if norm not in _NORMS:
+            raise ValueError(f'norm must be one of {sorted(_NORMS)}, got {norm!r}')
+        if reduction <= 0 or nonlocal_basis_ratio <= 0:
+            raise ValueError(
+                f'reduction and nonlocal_basis_ratio must be above 0, got {reduction} and {nonlocal_basis_ratio}'
+            )
+        self.mixtures, self.cells = mixtures, cells
+        hidden = max(int(in_channels * reduction), 16)
+        self.fc1 = nn.Linear(in_channels, hidden, bias=norm == 'LN')
+        self.norm1 = _NORMS[norm](hidden)
+        self.relu = nn.ReLU(inplace=True)
+        self.has_basis = nonlocal_basis_ratio < 1
+        if self.has_basis:
+            self.first_local, self.local = local_cells
+            nonlocal_cells = cells - self.local
+            self.basis = max(int(nonlocal_cells * nonlocal_basis_ratio), 16)
+            self.fc2 = nn.Linear(hidden, mixtures * (self.local + self.basis + 1), bias=False)
+            self.fc3 = nn.Linear(self.basis, nonlocal_cells, bias=False)
+            self.basis_bias = nn.Parameter(torch.zeros(mixtures, cells + 1))
+        else:
+            self.fc2 = nn.Linear(hidden, mixtures * (cells + 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise as at first: Linear layers kaiming-normal, biases 0, norm weights 1."""
+        for module in self.children():
+            if isinstance(module, nn.Linear):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        self.norm1.reset_parameters()
+        if self.has_basis:
+            nn.init.zeros_(self.basis_bias)
+
+    @property
+    def needs_two_samples(self) -> bool:
+        """Whether its norm would take statistics, in the present mode, over the samples of this process alone.
+
+        The norm may be another class by now: torch and OpenMMLab turn batch norms into synchronized ones and back.
+        """
+        if not (self.training and self.norm1.training) or isinstance(self.norm1, nn.LayerNorm):
+            return False
+        is_synchronized = type(self.norm1).__name__ == 'SyncBatchNorm'  # torch's or mmcv's
+        if not (is_synchronized and dist.is_available() and dist.is_initialized()):
+            return True
+        return dist.get_world_size(getattr(self.norm1, 'process_group', None)) == 1
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Map an input that is pooled already, ``(B, in_channels)``, to logits ``(B, m, n + 1)``, the zero cell last.
+
+        Under autocast too it computes in the type of its weights: it is next to no work, and half precision is too
+        coarse for a division by the sum of hundreds of logits.
+        """
+        with no_autocast(pooled.device.type):
+            return self._logits(pooled.to(self.fc1.weight.dtype))
+
+    def _logits(self, pooled: Tensor) -> Tensor:
+        if self.needs_two_samples and len(pooled) == 1:
+            raise ValueError(
+                "the attention's batch norm cannot train on a batch of 1, which may be the last batch of an epoch: set "
+                'drop_last=True in train_dataloader (or its batch_sampler), use at least 2 samples per GPU, '
+                "norm_eval=True in the backbone, or norm='LN'"
+            )
+        # The batch size is not named here, since naming it would fix it in an exported graph.
+        logits = self.fc2(self.relu(self.norm1(self.fc1(pooled)))).unflatten(-1, (self.mixtures, -1))
+        if not self.has_basis:
+            return logits
+        local, basis, zero = logits.split((self.local, self.basis, 1), dim=-1)
+        others = self.fc3(basis)
+        before, after = others[..., : self.first_local], others[..., self.first_local :]
+        return torch.cat((before, local, after, zero), dim=-1) + self.basis_bias

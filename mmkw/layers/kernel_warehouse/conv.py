@@ -1,0 +1,282 @@
+"""Convolutions and the linear layer whose kernels are mixed from a warehouse (sections 3.1 to 3.3)."""
+
+from typing import Any, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmkw.layers.base import DynamicConvNd, LinearForm, Size
+from mmkw.layers.dynamic import TemperatureRange
+from mmkw.layers.fit import guard
+from mmkw.ops import (
+    ATTENTION_FUNCTIONS,
+    ZERO_CELL,
+    Cut,
+    assemble_kernel,
+    contrasting_attention,
+    cut_kernel,
+    mixture_conv,
+    num_mixtures,
+    start_matrix,
+)
+from mmkw.ops._pooling import means, pool_in_passing
+
+from .attention import KWAttention
+from .warehouse import Warehouse, Warehouses
+
+
+class KWConvNd(DynamicConvNd):
+    """What the KernelWarehouse convolutions share: torch's arguments, then those of KernelWarehouse.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode: As in torch.
+        warehouse: The warehouse to take cells from and to share. Default: None, a warehouse of the layer's own (a
+            submodule ``warehouses``) made from ``budget`` and ``cut``, which are not used otherwise.
+        budget: Convolutional parameter budget b of the own warehouse. Default: 1.
+        reduction, norm, nonlocal_basis_ratio: See :class:`KWAttention`.
+        attention: Attention function, ``'caf'``, ``'softmax'`` or ``'sigmoid'``, see
+            :func:`mmkw.ops.contrasting_attention`. Default: ``'caf'``.
+        start: Start assignment, ``'one_to_one'``, ``'several_to_one'``, ``'all_to_one'`` or ``'none'``, see
+            :func:`mmkw.ops.start_matrix`. With ``'none'`` the layer is at tau = 0 whatever the temperature is. Cells
+            are handed out and initialised in the same way under all of them. Default: ``'one_to_one'``.
+        share_cells: Whether every mixture mixes all cells of the warehouse. If not, each has ``int(budget)`` cells of
+            its own (and a zero cell), of a whole budget and a warehouse that only this layer uses. Default: True.
+        **cut: How kernels are cut into the cells of the own warehouse, see :class:`mmkw.ops.Cut`.
+
+    Shapes:
+        Input ``(B, in_channels, *size)``, output ``(B, out_channels, *output size)``; every sample has its own kernel.
+
+    Raises:
+        ValueError: If the arguments do not fit together, or an input has another shape, no sample or no position.
+    """
+
+    # tau blends: 1 is the start assignment, 0 the attention.
+    temperature_range = TemperatureRange(lowest=0.0, highest=1.0, start=1.0, end=0.0)
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Union[Size, str] = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = 'zeros',
+        *,
+        warehouse: Optional[Warehouse] = None,
+        budget: float = 1.0,
+        reduction: float = 1 / 16,
+        norm: str = 'BN',
+        nonlocal_basis_ratio: float = 1.0,
+        attention: str = 'caf',
+        start: str = 'one_to_one',
+        share_cells: bool = True,
+        **cut: Any,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
+        if attention not in ATTENTION_FUNCTIONS:
+            raise ValueError(f'attention must be one of {", ".join(ATTENTION_FUNCTIONS)}, got {attention!r}')
+        if not share_cells and nonlocal_basis_ratio < 1:
+            raise ValueError(
+                f'nonlocal_basis_ratio={nonlocal_basis_ratio} is for cells of other layers; set it to 1 with '
+                'share_cells=False'
+            )
+        self.attention_function, self.start_strategy, self.share_cells = attention, start, share_cells
+        if warehouse is None:
+            warehouse = Warehouse(Warehouses(), 'cells', [self.kernel_shape], budget, Cut(**cut))
+            self.warehouses = warehouse.store
+            first_cell = self._take_cells(warehouse)
+            warehouse.close()
+            guard(self)
+        else:
+            # Kept out of the submodules: the network owns its warehouses, a layer only looks into them.
+            object.__setattr__(self, 'warehouses', warehouse.store)
+            first_cell = self._take_cells(warehouse)
+        self.attention = KWAttention(
+            in_channels,
+            self.mixtures,
+            self.cells_mixed,
+            reduction,
+            norm,
+            nonlocal_basis_ratio,
+            local_cells=(first_cell, int(warehouse.budget * self.mixtures)),
+        )
+
+    def _take_cells(self, warehouse: Warehouse) -> int:
+        """Take cells, note what the mixtures are at temperature 1 (beta), and return the first cell taken."""
+        first_cell, mixtures = warehouse.taken, num_mixtures(self.kernel_shape, warehouse.cell)
+        assignment = warehouse.take(mixtures)
+        self.warehouse_name = warehouse.name
+        if self.share_cells:
+            self.cells_mixed = warehouse.n
+            beta = start_matrix(assignment, warehouse.n, warehouse.budget, self.start_strategy)
+        else:
+            self.cells_mixed = int(warehouse.budget)
+            if self.cells_mixed * mixtures != warehouse.n:
+                raise ValueError(
+                    f'share_cells=False needs a whole budget and a warehouse for each layer: {mixtures} mixtures at '
+                    f'budget {warehouse.budget:g} cannot have the {warehouse.n} cells of {warehouse.name!r} to '
+                    'themselves'
+                )
+            own = start_matrix([0], self.cells_mixed, warehouse.budget, self.start_strategy)
+            beta = torch.block_diag(*[own] * mixtures)
+        self.register_buffer('beta', beta, persistent=False)
+        return first_cell
+
+    @property
+    def cells(self) -> nn.Parameter:
+        """The warehouse, ``(n, co, ci, *cell_window)``."""
+        return self.warehouses[self.warehouse_name]
+
+    @property
+    def bank(self) -> nn.Parameter:
+        """The warehouse."""
+        return self.cells
+
+    @property
+    def mixtures(self) -> int:
+        """Number of mixtures m."""
+        return len(self.beta)
+
+    @property
+    def budget(self) -> float:
+        """Convolutional parameter budget b of the warehouse."""
+        return self.warehouses.budgets[self.warehouse_name]
+
+    @property
+    def needs_two_samples(self) -> bool:
+        """Whether the attention's norm does; see :attr:`KWAttention.needs_two_samples`."""
+        return self.attention.needs_two_samples
+
+    @property
+    def kernel_macs(self) -> int:
+        """Multiply-adds of mixing one kernel, m * n * cell."""
+        return self.mixtures * self.cells.numel()
+
+    @property
+    def temperature(self) -> Tensor:
+        """tau of all layers that mix from the network's warehouses."""
+        return self.warehouses.temperature
+
+    def fixed_alpha(self) -> Tensor:
+        """beta, which alpha is at tau = 1 for every input."""
+        if self.temperature != 1:
+            raise ValueError(f'tau = {float(self.temperature):g}')
+        if self.start_strategy == 'none':
+            raise ValueError("start='none'")
+        return self.beta
+
+    def start_assignment(self) -> list[int]:
+        """Cell of each mixture at temperature 1, -1 for the zero cell.
+
+        Raises:
+            ValueError: If the layer's mixtures do not start at single cells.
+        """
+        if self.start_strategy != 'one_to_one':
+            raise ValueError(f'start={self.start_strategy!r} assigns no single cell to a mixture')
+        return [int(row.argmax()) if row.any() else ZERO_CELL for row in self.beta]
+
+    def reset_attention(self) -> None:
+        """Initialise the attention as at first."""
+        self.attention.reset_parameters()
+
+    def alpha(self, x: Tensor) -> Tensor:
+        """Weights of the mix ``(B, m, n)`` for a prepared input."""
+        return self._alpha_of(self.attention(means(x)))
+
+    def _alpha_of(self, logits: Tensor) -> Tensor:
+        """Weights of the mix ``(B, m, n)`` for logits of the attention, ``(B, m, n + 1)``."""
+        temperature = self.temperature if self.start_strategy != 'none' else 0.0
+        if self.share_cells:
+            return contrasting_attention(logits, temperature, self.beta, self.attention_function)
+        # Each mixture has the same beta over its own cells, and weights of 0 for those of the others.
+        beta = self.beta[:1, : self.cells_mixed]
+        alpha = contrasting_attention(logits, temperature, beta, self.attention_function)
+        own = torch.eye(self.mixtures, dtype=alpha.dtype, device=alpha.device)
+        return (alpha.unsqueeze(-2) * own.unsqueeze(-1)).flatten(-2)
+
+    def kernel_of(self, alpha: Tensor) -> Tensor:
+        """Kernels ``(B, out_channels, in_channels / groups, *kernel_size)`` of ``(B, m, n)``."""
+        return assemble_kernel(alpha, self.cells, self.kernel_shape)
+
+    def attention_map(self, x: Tensor) -> Tensor:
+        """alpha and, last, the zero cell's weight, which the layer drops: ``(B, m, n + 1)``."""
+        weights = ATTENTION_FUNCTIONS[self.attention_function](self.attention(means(x)).double())
+        if not self.share_cells:
+            own = torch.stack([torch.block_diag(*sample) for sample in weights[..., :-1]])
+            weights = torch.cat((own, weights[..., -1:]), -1)
+        if self.start_strategy == 'none':
+            return weights
+        tau = self.temperature.double()
+        return (1 - tau) * weights + tau * self.start_map()
+
+    def start_map(self) -> Tensor:
+        """beta, and 1 in the last column where a mixture starts at the zero cell: ``(m, n + 1)``."""
+        beta = self.beta.double()
+        at_zero_cell = ~beta.any(-1, keepdim=True)
+        return torch.cat((beta, at_zero_cell if self.start_strategy != 'none' else at_zero_cell * 0), -1)
+
+    def check_start(self) -> None:
+        """Check that every mixture starts at a single cell, or at the zero cell."""
+        self.start_assignment()
+
+    @torch.no_grad()
+    def start_from(self, weight: Tensor) -> tuple[float, float]:
+        """Make each mixture's start cell the block of the weight that the mixture stands for (sections 3.2 and 3.3).
+
+        Exact at tau = 1 and b >= 1. Below, mixtures that start at the zero cell are lost.
+        """
+        blocks = cut_kernel(weight, self.cells.shape[1:]).to(self.cells.device)
+        cells = torch.tensor(self.start_assignment(), device=self.cells.device)
+        has_cell = cells != ZERO_CELL
+        self.cells[cells[has_cell]] = blocks[has_cell].to(self.cells.dtype)
+        squares = blocks.double().flatten(1).square().sum(1)
+        return squares[~has_cell].sum().item(), squares.sum().item()
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        x, pooled = pool_in_passing(x)
+        alpha = self._alpha_of(self.attention(pooled))
+        x, padding = self._padded(x)
+        geometry = (self.stride, padding, self.dilation, self.groups)
+        return mixture_conv(x, alpha, self.cells, self.kernel_shape, self.bias, *geometry)
+
+    def extra_repr(self) -> str:
+        """torch's arguments, and the warehouse."""
+        return (
+            f'{super().extra_repr()}, mixtures={self.mixtures}, '
+            f'warehouse={self.warehouse_name} {tuple(self.cells.shape)}'
+        )
+
+
+class KWConv1d(KWConvNd):
+    """1-d KernelWarehouse convolution; see :class:`KWConvNd`."""
+
+    dims = 1
+    plain_class = nn.Conv1d
+
+
+class KWConv2d(KWConvNd):
+    """2-d KernelWarehouse convolution; see :class:`KWConvNd`."""
+
+    dims = 2
+    plain_class = nn.Conv2d
+
+
+class KWConv3d(KWConvNd):
+    """3-d KernelWarehouse convolution; see :class:`KWConvNd`."""
+
+    dims = 3
+    plain_class = nn.Conv3d
+
+
+class KWLinear(LinearForm, KWConv1d):
+    """KernelWarehouse linear layer, whose attention pools over all positions.
+
+    Args:
+        in_features, out_features, bias: As in torch.
+        **kwargs: KernelWarehouse's arguments, as in :class:`KWConvNd`.
+    """
+
+    plain_class = nn.Linear

@@ -1,0 +1,74 @@
+"""What is asked of, or done to, all dynamic layers of a network."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from mmkw.ops import dynamic_conv
+
+from .base import Convolution, DynamicConvNd
+from .dynamic import SharedState, dynamic_layers
+
+
+def parameter_names(model: nn.Module) -> dict[int, str]:
+    """id of each parameter -> its name, the first one where there are several."""
+    return {id(parameter): name for name, parameter in model.named_parameters()}
+
+
+def shared_banks(model: nn.Module) -> dict[str, list[str]]:
+    """Parameter that several layers can mix their kernels from -> the layers that do, by name and in network order."""
+    shared = {id(p) for m in model.modules() if isinstance(m, SharedState) for p in m.parameters()}
+    names = parameter_names(model)
+    banks: dict[str, list[str]] = {}
+    for name, layer in dynamic_layers(model).items():
+        if id(layer.bank) in shared:
+            banks.setdefault(names[id(layer.bank)], []).append(name)
+    return banks
+
+
+@contextmanager
+def by_definition(model: nn.Module, convolution: Convolution = dynamic_conv) -> Iterator[None]:
+    """Let the dynamic layers of a network convolve with the kernels that they make, in a form of the caller's choice.
+
+    Args:
+        model: The network. Afterwards its layers compute in their own, fastest way again.
+        convolution: Called as ``convolution(x, kernels, bias, stride, padding, dilation, groups)``. Default: the
+            definition, :func:`mmkw.ops.dynamic_conv`.
+    """
+    layers = [layer for layer in dynamic_layers(model).values() if isinstance(layer, DynamicConvNd)]
+    before = [layer.convolution for layer in layers]
+    for layer in layers:
+        layer.convolution = convolution
+    try:
+        yield
+    finally:
+        for layer, form in zip(layers, before):
+            layer.convolution = form
+
+
+def set_temperature(model: nn.Module, temperature: float) -> None:
+    """Set the temperature of every dynamic layer in a model that has one.
+
+    Args:
+        model: Any module that holds such layers; layers elsewhere that share their temperature with these follow.
+        temperature: KernelWarehouse's tau (section 3.3): 1 makes every mixture its start cell, 0 is the plain
+            attention.
+
+    Raises:
+        ValueError: If a layer cannot have this temperature, or no layer has one. Nothing is changed then.
+    """
+    layers = dynamic_layers(model).values()
+    ranges = [(layer, layer.temperature_range) for layer in layers if layer.temperature_range is not None]
+    if not ranges:
+        raise ValueError(f'{type(model).__name__} has no dynamic layer whose temperature could be set')
+    for layer, (lowest, highest, *_) in ranges:
+        if not lowest <= temperature <= highest:
+            raise ValueError(
+                f'temperature must lie in [{lowest:g}, {highest:g}], got {temperature} for a {type(layer).__name__}'
+            )
+    with torch.no_grad():
+        for layer, _ in ranges:
+            if layer.temperature is not None:
+                layer.temperature.fill_(temperature)

@@ -1,0 +1,88 @@
+"""Measure time and peak memory of KernelWarehouse backbones, of the plain ones, and of a textbook implementation.
+
+python tools/benchmark                                       the rows of docs/benchmark.md
+python tools/benchmark r50,1x,train,2,480x640                your own rows: BACKBONE,BUDGET,train|test,BATCH,SIZE
+python tools/benchmark --detector r50,1x,train,2,480x640     the whole Mask R-CNN: training step or test image
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from keep_memory import keep_memory  # noqa: E402
+
+if __name__ == '__main__':
+    keep_memory()
+
+from arguments import check_counts, workload  # noqa: E402
+from measure import Setting, measure  # noqa: E402
+from mmkw.checkpoints.files import write_whole  # noqa: E402
+
+ROWS = (
+    'r50,1x,train,2,480x640',
+    'r50,1x,train,16,224x224',
+    'r50,4x,train,2,480x640',
+    'r50,1x,test,1,800x1216',
+    'r50,1x,test,16,224x224',
+    'mbv2,1x,train,2,480x640',
+    'mbv2,4x,test,16,224x224',
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('rows', nargs='*', type=workload, help='default: those of docs/benchmark.md')
+    parser.add_argument('--repeat', type=int, default=5, help='timed runs of each variant (default: 5)')
+    parser.add_argument('--threads', type=int, help="default: torch's")
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument('--amp', action='store_true', help='autocast: bfloat16 on a CPU, float16 on a GPU')
+    parser.add_argument('--channels-last', action='store_true')
+    parser.add_argument('--compile', action='store_true', help='torch.compile the backbones')
+    parser.add_argument(
+        '--no-memory', action='store_true', help='leave out peak memory, which takes separate processes'
+    )
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write versions, command and figures to a file too')
+    parser.add_argument('--detector', action='store_true', help='the whole Mask R-CNN')
+    args = parser.parse_args()
+    check_counts(parser, repeat=args.repeat, threads=args.threads)
+    if args.detector and args.compile:
+        parser.error('--compile is for backbones; leave out --detector')
+    setting = Setting(args.device, args.amp, args.channels_last, args.compile, args.detector, args.threads)
+    try:
+        versions = setting.prepare()
+    except ValueError as error:
+        parser.error(str(error))
+    rows = args.rows or [workload(row) for row in ROWS]
+
+    print(', '.join(f'{name} {value}' for name, value in versions.items()), flush=True)
+    print(HEADER, flush=True)
+    results = []
+    for row in rows:
+        results.append(measure(row, setting, args.repeat, memory=not args.no_memory))
+        print(line_of(results[-1]), flush=True)
+    if args.json:
+        content = json.dumps(dict(command=' '.join(sys.argv), versions=versions, rows=results), indent=2) + '\n'
+        write_whole(args.json, lambda path: Path(path).write_text(content))
+
+
+HEADER = (
+    '| work | plain, s | KW, s | textbook, s | KW / plain | textbook / plain | floor / plain '
+    '| peak memory plain, MB | KW / plain | textbook / plain |\n|' + '---|' * 10
+)
+
+
+def line_of(row: dict) -> str:
+    """A result of :func:`measure.measure` as a line of the table."""
+    seconds, peak = row['seconds'], row['peak_bytes']
+    cells = [row['work'], *(f'{seconds[name]:.3f}' for name in ('plain', 'kw', 'textbook'))]
+    cells += [f'{seconds[name] / seconds["plain"]:.2f}' for name in ('kw', 'textbook', 'floor')]
+    cells += [f'{peak["plain"] / 2**20:.0f}'] if peak else ['-']
+    cells += [f'{peak[name] / peak["plain"]:.2f}' if peak else '-' for name in ('kw', 'textbook')]
+    return '| ' + ' | '.join(cells) + ' |'
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,143 @@
+"""What the set-up scripts share: where `.venv` is, commands with logged output, errors a person can act on.
+
+It uses the standard library only, like everything that runs before `.venv` exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / '.venv'
+PYTHON = VENV / 'bin' / 'python'
+LOG = VENV / 'setup.log'
+TICK_SECONDS = 30
+
+# Pattern in the last lines of a failed command's output -> what helps then.
+ADVICE = (
+    (
+        r'No space left|quota exceeded',
+        'the disk is full: free some space or set MMKW_CACHE to a larger one',
+    ),
+    (
+        r'Killed|out of memory|Cannot allocate',
+        'too little memory for so many compilers: try MAX_JOBS=1',
+    ),
+    (
+        r'ensurepip',
+        'this Python lacks venv (Debian, Ubuntu: `apt-get install python3.11-venv`)',
+    ),
+    (
+        r'Max retries|[Tt]imed out|Connection|name resolution',
+        'the package index cannot be reached',
+    ),
+    (r'No matching distribution', 'the package index lacks it: `pip config list` shows which index is asked'),
+)
+
+
+class SetupError(Exception):
+    """A problem that the user can solve; the message says what it is and how."""
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def span(seconds: float) -> str:
+    """A time in words, such as '2 min 5 s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f'{minutes} min {rest} s' if minutes else f'{rest} s'
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def only_one(lock_file: Path) -> Iterator[None]:
+    """Let one set-up run at a time. pip inherits the lock, so a pip that outlives a killed set-up still holds it."""
+    with open(lock_file, 'w') as handle:
+        os.set_inheritable(handle.fileno(), True)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f'another set-up is at work (it holds {lock_file}): waiting for it to end')
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def child_env() -> dict[str, str]:
+    """Environment of all commands that set-up runs."""
+    env = {name: value for name, value in os.environ.items() if name not in ('PYTHONPATH', 'PYTHONHOME')}
+    env.setdefault('PIP_DISABLE_PIP_VERSION_CHECK', '1')
+    env.setdefault('MAX_JOBS', str(cores()))
+    env['PATH'] = f'{PYTHON.parent}{os.pathsep}{env.get("PATH", os.defpath)}'  # torch looks for ninja on the PATH
+    return env
+
+
+def failure(what: str, output: str, log: Path) -> SetupError:
+    """Make an error from the last lines that a command printed, with what failed and what to do about it."""
+    lines = [line for line in output.splitlines() if not re.search(r'Location .* is ignored', line)]
+    tail = '\n'.join(lines[-25:])
+    advice = next((text for pattern, text in ADVICE if re.search(pattern, tail)), 'mend what it names')
+    return SetupError(f'{tail}\n\n{what} failed: {advice}, then run this again. Its whole output: {log}')
+
+
+def still_at_it(output: str, seconds: float) -> str:
+    """Line that says only that a command is still running."""
+    return f'still at it after {span(seconds)}'
+
+
+def run(
+    command: Sequence[object],
+    what: str,
+    log: Path = LOG,
+    cwd: Path | None = None,
+    progress: Callable[[str, float], str] = still_at_it,
+) -> None:
+    """Run a command with its output in `log`, and print `progress(output, seconds)` every half minute."""
+    began = time.monotonic()
+    with open(log, 'wb') as output:
+        child = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=cwd,
+            env=child_env(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that stopping it stops its compilers too
+            close_fds=False,  # see only_one
+        )
+    try:
+        while True:
+            try:
+                code = child.wait(TICK_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                say('      ' + progress(log.read_text(errors='replace'), time.monotonic() - began))
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
+    if code:
+        raise failure(what, log.read_text(errors='replace'), log)
+
+
+def pip(*args: object, **options: object) -> None:
+    """Run `.venv`'s pip; options are those of :func:`run`."""
+    run([PYTHON, '-m', 'pip', *args], f'`pip {" ".join(map(str, args))}`', **options)
+
+
+def ask(code: str, python: object = PYTHON) -> subprocess.CompletedProcess[str]:
+    """Run some lines of Python in `.venv`, or under another Python, and return what they print."""
+    return subprocess.run([str(python), '-W', 'ignore', '-c', code], env=child_env(), capture_output=True, text=True)
