@@ -5,11 +5,11 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from mmkw.layers import Spec, guard, is_convertible
+from mmkw.layers import Spec, guard
 
 
 def convert(model: nn.Module, plan: Mapping[str, Spec]) -> nn.Module:
-    """Replace, in place, the layers that a plan names by dynamic ones.
+    """Replace, in place, the layers that a plan names by dynamic ones, or put gates after them.
 
     Each keeps its name and its bias; what layers share, such as ``model.warehouses``, is added to the model. All that
     is added is freshly initialised. What was frozen stays so: a new layer if the old one was, and what layers share if
@@ -44,8 +44,10 @@ def convert(model: nn.Module, plan: Mapping[str, Spec]) -> nn.Module:
         plain = {name: modules[name] for name in in_order if group_of[name] == group}
         built.update(groups[group].build(group, plain, shared))
     for name in shared:
-        if hasattr(model, name):
-            raise ValueError(f'{type(model).__name__} already has an attribute `{name}`; convert a plain network, once')
+        parent, _, leaf = name.rpartition('.')
+        if hasattr(modules[parent], leaf):
+            holder = type(modules[parent]).__name__
+            raise ValueError(f'{holder} already has an attribute `{leaf}`; convert a plain network, once')
     for name, module in {**shared, **built}.items():
         parent, _, leaf = name.rpartition('.')
         setattr(model.get_submodule(parent), leaf, module)
@@ -64,12 +66,9 @@ def _check_layers(model: nn.Module, plan: Mapping[str, Spec]) -> None:
                 close = get_close_matches(name, modules, n=3)
                 hint = f'; did you mean {" or ".join(close)}?' if close else ''
                 raise ValueError(f'the plan puts {name!r} into {group!r}, but the network has no such layer{hint}')
-            if not is_convertible(modules[name]):
-                raise ValueError(
-                    f'the plan names {name!r}, a {type(modules[name]).__name__}; only nn.Conv1d, nn.Conv2d, nn.Conv3d '
-                    'and nn.Linear themselves can be replaced, and what mmkw.layers.register_layer named: build the '
-                    'network of those (in OpenMMLab without a conv_cfg), or leave the layer out of the plan'
-                )
+            reason = spec.refusal(modules[name])
+            if reason is not None:
+                raise ValueError(f'the plan names {name!r}, a {type(modules[name]).__name__}; {reason}')
             if name in group_of:
                 raise ValueError(f'the plan names {name!r} twice, in {group_of[name]!r} and in {group!r}')
             group_of[name] = group

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmkw.layers import DynamicLayer, SharedState, dynamic_layers
 
 
-def fold(model: nn.Module, attention: Optional[Mapping[str, Tensor]] = None) -> nn.Module:
+def fold(model: nn.Module, alphas: Optional[Mapping[str, Tensor]] = None) -> nn.Module:
     """A plain copy of a network: every dynamic layer becomes torch's, under its own name.
 
     Exact where attention does not depend on the input: for KernelWarehouse at tau = 1 (section 3.3), where it is the
@@ -18,29 +18,28 @@ def fold(model: nn.Module, attention: Optional[Mapping[str, Tensor]] = None) -> 
 
     Args:
         model: The network; it stays as it is.
-        attention: Layer name -> alpha, without the batch, that the layer is held at, as from :func:`mean_attention`.
+        alphas: Layer name -> alpha, without the batch, that the layer is held at, as from :func:`mean_attention`.
             Default: None, for a network whose alpha does not depend on the input.
 
     Returns:
-        The copy. Its state dict has only what the plain network has.
+        The copy. Its state dict has only what the plain network has, and a bias where a method adds one of its own to
+        a layer without.
 
     Raises:
-        ValueError: If there is no dynamic layer, one of them has no attention given, or none is given and it depends on
-            the input.
+        ValueError: If there is no dynamic layer, one of them has no alpha given, none is given and it depends on the
+            input, or no plain layer does what one of them does.
     """
     layers = _layers(model)
-    if attention is None:
-        attention = {name: _fixed_alpha(name, layer) for name, layer in layers.items()}
-    if set(attention) != set(layers):
-        odd = sorted(set(attention) ^ set(layers))
-        raise ValueError(
-            f'one attention is needed for each of the {len(layers)} dynamic layers, {odd[0]!r} does not match'
-        )
+    if alphas is None:
+        alphas = {name: _fixed_alpha(name, layer) for name, layer in layers.items()}
+    if set(alphas) != set(layers):
+        odd = sorted(set(alphas) ^ set(layers))
+        raise ValueError(f'one alpha is needed for each of the {len(layers)} dynamic layers, {odd[0]!r} does not match')
     plain = copy.deepcopy(model)
     with torch.no_grad():
         for name, layer in dynamic_layers(plain).items():
             parent, _, leaf = name.rpartition('.')
-            setattr(plain.get_submodule(parent), leaf, layer.folded(attention[name].to(next(layer.parameters()))))
+            setattr(plain.get_submodule(parent), leaf, layer.folded(alphas[name].to(next(layer.parameters()))))
     for parent in list(plain.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, SharedState):
@@ -62,7 +61,7 @@ def mean_attention(
         Layer name -> alpha without the batch, in float64; ``(m, n)`` of a KernelWarehouse layer.
 
     Raises:
-        ValueError: If there is no dynamic layer, no batch, or a layer that no batch reached.
+        ValueError: If there is no dynamic layer, no batch, a layer that no batch reached or one that cannot be folded.
     """
     layers = _layers(model)
     sums: dict[str, Tensor] = {}
@@ -123,6 +122,11 @@ def _layers(model: nn.Module) -> dict[str, DynamicLayer]:
         raise ValueError(f'{type(model).__name__} has no dynamic layer to fold: it is plain already')
     if '' in layers:
         raise ValueError(f'{type(model).__name__} is a layer itself; fold the network that holds it')
+    for name, layer in layers.items():
+        try:
+            layer.check_fold()
+        except ValueError as error:
+            raise ValueError(f'{name!r} cannot be folded: {error}') from error
     return layers
 
 

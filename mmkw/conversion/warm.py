@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmkw.layers import SharedState, dynamic_layers, parameter_names
+from mmkw.layers import DynamicConvNd, SharedState, dynamic_layers, parameter_names
 
 from .keys import check_keys
 
@@ -26,9 +26,9 @@ def warm_start(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, float
             axes of length 1 alone fit (a Linear layer and a 1x1 convolution), and a batch norm's count may be missing.
 
     Returns:
-        Name of the parameter that kernels are mixed from (``warehouses.stage0``) -> relative error of these kernels at
-        the start of the temperature's schedule: the Frobenius norm of what is lost over that of all. For
-        KernelWarehouse 0 where b >= 1.
+        Name of the parameter that kernels are mixed from (``warehouses.stage0``), or of the kernel in a method that
+        mixes none -> relative error of these kernels at the start of the temperature's schedule: the Frobenius norm of
+        what is lost over that of all. For KernelWarehouse 0 where b >= 1.
 
     Raises:
         ValueError: If keys are missing, not expected or of another shape, or a layer has no start that computes what
@@ -42,14 +42,17 @@ def warm_start(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, float
     layers = dynamic_layers(model)
     for layer in layers.values():
         layer.check_start()
-    for name, layer in layers.items():
-        bank = name_of[id(layer.bank)]
-        part, total = layer.start_from(fitted[f'{name}.weight'].reshape(layer.kernel_shape))
-        lost[bank], whole[bank] = lost.get(bank, 0.0) + part, whole.get(bank, 0.0) + total
     with torch.no_grad():
         for key, value in _plain_values(model).items():
             if key in fitted:
                 value.copy_(fitted[key])
+    for name, layer in layers.items():
+        bank = name_of.get(id(layer.bank), f'{name}.weight')
+        weight = fitted[f'{name}.weight']
+        part, total = layer.start_from(
+            weight.reshape(layer.kernel_shape) if isinstance(layer, DynamicConvNd) else weight
+        )
+        lost[bank], whole[bank] = lost.get(bank, 0.0) + part, whole.get(bank, 0.0) + total
     return {name: math.sqrt(lost[name] / whole[name]) if whole[name] else 0.0 for name in whole}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmkw.layers import DynamicLayer, dynamic_layers, parameter_names
+from mmkw.layers import DynamicLayer, SharedState, dynamic_layers, parameter_names
 
 _PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
@@ -49,7 +49,8 @@ def model_info(model: nn.Module, forward: Callable[[Tensor], Any], x: Tensor) ->
         Counts; convolutions include linear layers, and neither norms, activations nor pooling count.
     """
     info = ModelInfo(sum(p.numel() for p in model.parameters()), bank_table(model))
-    inside = {id(module) for layer in dynamic_layers(model).values() for module in layer.modules()}
+    dynamic = [module for module in model.modules() if isinstance(module, (DynamicLayer, SharedState))]
+    inside = {id(module) for part in dynamic for module in part.modules()}
 
     def count_plain(layer: nn.Module, _inputs: Any, out: Tensor) -> None:
         # Each output value is a product with one row of the weight.

@@ -73,6 +73,10 @@ class DynamicConvNd(DynamicLayer):
         """Kernels ``(B, *kernel_shape)`` that :meth:`alpha` makes."""
         raise NotImplementedError
 
+    def bias_of(self, alpha: Tensor) -> Optional[Tensor]:
+        """Biases ``(B, out_channels)`` that :meth:`alpha` makes; None if all samples have the layer's bias, or none."""
+        return None
+
     @property
     def kernel_macs(self) -> int:
         """Multiply-adds of :meth:`kernel_of` for one sample."""
@@ -96,9 +100,11 @@ class DynamicConvNd(DynamicLayer):
         return plain.train(self.training)
 
     def folded(self, alpha: Tensor) -> nn.Module:
-        """A plain layer with the kernel that alpha makes."""
-        plain = self.plain_layer()
+        """A plain layer with the kernel that alpha makes, and with the bias if it makes one."""
+        plain, bias = self.plain_layer(), self.bias_of(alpha[None])
         plain.weight = nn.Parameter(self.kernel_of(alpha[None])[0].reshape(plain.weight.shape).clone())
+        if bias is not None:
+            plain.bias = nn.Parameter(bias[0].clone())
         return plain
 
     def plain_macs(self, out: Tensor) -> int:
@@ -119,14 +125,17 @@ class DynamicConvNd(DynamicLayer):
         x = self.prepare(x)
         if self.convolution is None:
             return self._convolve(x)
-        kernel = self.kernel(x)
-        x, padding = self._padded(x)
-        return self.convolution(x, kernel, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._convolve_by(self.convolution, x, self.alpha(x))
 
     def _convolve(self, x: Tensor) -> Tensor:
-        kernel = self.kernel(x)
+        return self._convolve_by(dynamic_conv, x, self.alpha(x))
+
+    def _convolve_by(self, convolution: Convolution, x: Tensor, alpha: Tensor) -> Tensor:
+        kernel, bias = self.kernel_of(alpha), self.bias_of(alpha)
         x, padding = self._padded(x)
-        return dynamic_conv(x, kernel, self.bias, self.stride, padding, self.dilation, self.groups)
+        shared = self.bias if bias is None else None
+        out = convolution(x, kernel, shared, self.stride, padding, self.dilation, self.groups)
+        return out if bias is None else out + bias[(..., *[None] * self.dims)].to(out.dtype)
 
     def _padded(self, x: Tensor) -> tuple[Tensor, Size]:
         """The input, and the zeros that the convolution has still to pad it with."""

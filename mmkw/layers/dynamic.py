@@ -7,6 +7,7 @@ through :class:`DynamicLayer`, so it works for a new method without knowing it.
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Optional
 
+import torch.distributed as dist
 from torch import Tensor, nn
 
 
@@ -40,7 +41,7 @@ class DynamicLayer(nn.Module):
     """A layer that stands where the plain network has a plain one, and does what its input decides, ``alpha(x)``.
 
     Its children are those whose kernels depend on the input (:class:`mmkw.layers.DynamicConvNd`) and the gates that
-    follow a norm (:mod:`mmkw.layers.gates`).
+    follow a norm (:mod:`mmkw.layers.gated`).
     """
 
     # None is a method without a temperature.
@@ -62,6 +63,13 @@ class DynamicLayer(nn.Module):
         No value of it is a copy.
         """
         raise NotImplementedError
+
+    def check_fold(self) -> None:
+        """Check that :meth:`folded` is possible.
+
+        Raises:
+            ValueError: If no plain layer does what this one does, even where that is the same for every input.
+        """
 
     def folded(self, alpha: Tensor) -> nn.Module:
         """A plain layer that does for every input what ``alpha``, without the batch, decides."""
@@ -127,6 +135,8 @@ class DynamicLayer(nn.Module):
     def start_from(self, weight: Tensor) -> tuple[float, float]:
         """Start as a plain layer with this weight, in place, as nearly as the method can.
 
+        What :meth:`plain_values` gives is filled already.
+
         Returns:
             Squared Frobenius norms of the part of the weight that is lost, and of the weight.
         """
@@ -169,6 +179,17 @@ def _initialises(fn: Callable[[nn.Module], Any], module: nn.Module) -> bool:
     """Whether a function that is applied to a module is one of those that carry out mmengine's ``init_cfg``."""
     # mmengine marks all modules while its init_weights runs, and its initialisers can be called without that.
     return hasattr(module, '_params_init_info') or getattr(fn, '__module__', None) == 'mmengine.model.weight_init'
+
+
+def takes_own_statistics(norm: nn.Module) -> bool:
+    """Whether a batch norm takes statistics, in the present mode, over the samples of this process alone.
+
+    It may be another class by now: torch and OpenMMLab turn batch norms into synchronized ones and back.
+    """
+    is_synchronized = type(norm).__name__ == 'SyncBatchNorm'  # torch's or mmcv's
+    if not norm.training or not (is_synchronized and dist.is_available() and dist.is_initialized()):
+        return norm.training
+    return dist.get_world_size(getattr(norm, 'process_group', None)) == 1
 
 
 def dynamic_layers(model: nn.Module) -> dict[str, DynamicLayer]:

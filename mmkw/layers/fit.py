@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .base import DynamicConvNd
 from .dynamic import SharedState, dynamic_layers
 
 State = Mapping[str, Any]
@@ -121,13 +122,15 @@ def _shared(owner: nn.Module) -> dict[str, SharedState]:
 
 def _dynamic_state(owner: nn.Module) -> dict[str, Tensor]:
     """What has to be filled: what layers share, then the layers, but for what a state dict may lack."""
-    optional = ('temperature', '.num_batches_tracked')
-    state = owner.state_dict()
+    layers = dynamic_layers(owner)
+    temperatures = {id(layer.temperature) for layer in layers.values()}
+    state = {key: value for key, value in owner.state_dict(keep_vars=True).items() if id(value) not in temperatures}
     return {
         key: value
-        for names in (_shared(owner), dynamic_layers(owner))
+        for names in (_shared(owner), layers)
         for key, value in state.items()
-        if key.startswith(tuple(f'{name}.' if name else '' for name in names)) and not key.endswith(optional)
+        if key.startswith(tuple(f'{name}.' if name else '' for name in names))
+        and not key.endswith('.num_batches_tracked')
     }
 
 
@@ -144,6 +147,8 @@ def _is_for_other_classes(owner: nn.Module, found: State) -> bool:
     if len(layers := dynamic_layers(owner)) != 1:
         return False
     [(name, layer)] = layers.items()
+    if not isinstance(layer, DynamicConvNd):
+        return False
     own = _under(f'{name}.' if name else '', found)
     pairs = [(own[key].shape, value.shape) for key, value in layer.state_dict().items() if key in own]
     outputs = {theirs[0] for theirs, ours in pairs if ours == (layer.out_channels,) and theirs != ours}

@@ -1,19 +1,21 @@
 """Classes made at run time that behave as others do: pickled, and copied, like any class with a name in a module."""
 
-import functools
 from typing import Any
 
+_MADE: dict[tuple[type, type, str], type] = {}
 
-@functools.cache
-def mixed(mixin: Any, base: Any, name: str) -> Any:
+
+def mixed(mixin: type, base: type, name: str) -> Any:
     """The class ``name(mixin, base)``, one for each combination; its objects can be pickled."""
+    key = mixin, base, name
+    if key not in _MADE:
 
-    def reduce(self: Any, protocol: int) -> tuple:
-        return _new, (mixin, base, name), self.__getstate__() if hasattr(self, '__getstate__') else self.__dict__
+        def reduce(self: Any, protocol: int) -> tuple:
+            return _new, key, self.__getstate__() if hasattr(self, '__getstate__') else self.__dict__
 
-    return type(name, (mixin, base), {'__module__': mixin.__module__, '__reduce_ex__': reduce})
+        _MADE[key] = type(name, (mixin, base), {'__module__': mixin.__module__, '__reduce_ex__': reduce})
+    return _MADE[key]
 
 
 def _new(mixin: type, base: type, name: str) -> Any:
-    cls = mixed(mixin, base, name)
-    return object.__new__(cls)
+    return object.__new__(mixed(mixin, base, name))

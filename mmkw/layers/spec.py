@@ -1,7 +1,8 @@
 """What a plan consists of: for every method a spec, which names plain layers and builds what takes their place."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Optional, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Optional
 
 from torch import nn
 
@@ -9,18 +10,30 @@ from .base import DynamicConvNd
 from .mixed import mixed
 
 
-class Spec(Protocol):
-    """A group of layers that a method treats together, as data (a frozen dataclass), and how to build what they become.
+class Spec:
+    """A group of layers that a method treats together, as data, and how to build what they become.
+
+    A method's spec is a child of this and a frozen dataclass; its fields are what a config can set.
 
     Args:
         layers: Names of the plain layers, as in ``named_modules()``.
     """
 
-    @property
-    def layers(self) -> Sequence[str]: ...
+    layers: Sequence[str]
+
+    def refusal(self, layer: nn.Module) -> Optional[str]:
+        """Half a sentence on what can be one of its layers, if this one cannot; else None."""
+        if is_convertible(layer):
+            return None
+        return (
+            'only nn.Conv1d, nn.Conv2d, nn.Conv3d and nn.Linear themselves can be replaced, and what '
+            'mmkw.layers.register_layer named: build the network of those (in OpenMMLab without a conv_cfg), or leave '
+            'the layer out of the plan'
+        )
 
     def split(self, group: str, plain: Mapping[str, nn.Module]) -> Mapping[str, 'Spec']:
         """The groups that this one falls into, by name; most often just this one."""
+        return {group: self}
 
     def build(
         self, group: str, plain: Mapping[str, nn.Module], shared: dict[str, nn.Module]
@@ -36,6 +49,7 @@ class Spec(Protocol):
         Returns:
             A layer for each name of ``plain``.
         """
+        raise NotImplementedError
 
 
 # Group -> its spec.
@@ -104,3 +118,32 @@ def kernel_shape(layer: nn.Module) -> tuple[int, ...]:
     """Weight shape of a plain convolution; a Linear counts as a 1-wide 1-d convolution."""
     shape = tuple(layer.weight.shape)
     return (*shape, 1) if isinstance(layer, nn.Linear) else shape
+
+
+def in_channels_of(layer: nn.Module) -> int:
+    """Input channels of a convolution, or input features of a linear layer."""
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+
+
+@dataclass(frozen=True)
+class LayerSpec(Spec):
+    """A spec of a method whose layers share nothing: its fields, but for ``layers``, are arguments of every layer.
+
+    Args:
+        layers: Names of the plain layers, as in ``named_modules()``.
+    """
+
+    # torch's class -> the method's.
+    classes: ClassVar[Mapping[type[nn.Module], type[DynamicConvNd]]]
+
+    layers: Sequence[str]
+
+    def settings(self) -> dict[str, Any]:
+        """What the layers are made with beside torch's arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != 'layers'}
+
+    def build(
+        self, group: str, plain: Mapping[str, nn.Module], shared: dict[str, nn.Module]
+    ) -> Mapping[str, nn.Module]:
+        """Build a layer in the place of each plain one; see :class:`Spec`."""
+        return {name: layer_like(layer, self.classes, **self.settings()) for name, layer in plain.items()}

@@ -2,7 +2,17 @@
 
 from mmengine.registry import MODELS
 
-from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWLinear
+from mmkw.layers import (
+    CondConv2d,
+    CondConvLinear,
+    DYConv2d,
+    KWConv1d,
+    KWConv2d,
+    KWConv3d,
+    KWLinear,
+    ODConv2d,
+    WeightNetConv2d,
+)
 
 from . import padded  # noqa: F401 - registers mmcv's layers
 from .converted import converted_backbone, kw_backbone
@@ -11,7 +21,8 @@ from .linear_head import ConvertedLinearClsHead, KWLinearClsHead
 from .mobilenet_v2 import KWMobileNetV2
 from .resnet import KWResNet, PlainResNet
 
-for _layer in (KWConv1d, KWConv2d, KWConv3d, KWLinear):
+_LAYERS = (KWConv1d, KWConv2d, KWConv3d, KWLinear, ODConv2d, DYConv2d, CondConv2d, CondConvLinear, WeightNetConv2d)
+for _layer in _LAYERS:
     MODELS.register_module(module=_layer)
 
 __all__ = [

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from mmkw.checkpoints.names import describe
 from mmkw.config import init_entries
 from mmkw.conversion import convert
-from mmkw.layers import Plan, SharedState, dynamic_layers, shared_banks
+from mmkw.layers import DynamicConvNd, Plan, SharedState, dynamic_layers, shared_banks
 from mmkw.plans import method_plan
 
 
@@ -89,6 +89,10 @@ class ConvertedMixin:
 
     def train(self: nn.Module, mode: bool = True) -> nn.Module:
         super().train(mode)
+        for layer in dynamic_layers(self).values():
+            # A backbone holds the norm after its frozen stem, but not those that a dynamic convolution has itself.
+            if isinstance(layer, DynamicConvNd) and not any(p.requires_grad for p in layer.parameters()):
+                layer.eval()
         return self  # as every module does; mmpretrain's backbones return None
 
 

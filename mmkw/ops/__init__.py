@@ -7,6 +7,7 @@ from .mixture import mixture_conv
 from .partition import ZERO_CELL, Cut, cell_shape, num_cells, num_mixtures, start_assignment
 from .start import START_STRATEGIES, start_matrix
 from .textbook import assemble_kernel, dynamic_conv
+from .windows import window_conv
 
 __all__ = [
     'ATTENTION_FUNCTIONS',
@@ -23,4 +24,5 @@ __all__ = [
     'num_mixtures',
     'start_assignment',
     'start_matrix',
+    'window_conv',
 ]

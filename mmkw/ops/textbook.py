@@ -10,7 +10,7 @@ from typing import Optional, Union
 import torch.nn.functional as F
 from torch import Tensor
 
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 def assemble_kernel(alpha: Tensor, cells: Tensor, kernel: Sequence[int]) -> Tensor:
@@ -55,7 +55,7 @@ def dynamic_conv(
         ``(B, O, *output size)``.
     """
     batch = x.shape[0]
-    out = _CONV[x.dim() - 2](
+    out = CONV[x.dim() - 2](
         x.reshape(1, -1, *x.shape[2:]),
         weight.flatten(0, 1),
         None if bias is None else bias.repeat(batch),

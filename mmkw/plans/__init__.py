@@ -2,7 +2,7 @@
 
 from mmkw.layers import Plan, WarehousePlan
 
-from . import methods  # importing them registers them
+from . import dcd, gates, methods  # importing them registers them
 from .auto import auto_plan
 from .classifier import classifier_plan
 from .convnext import convnext_plan

@@ -49,6 +49,25 @@ def anatomy_of(network: nn.Module) -> Optional[Anatomy]:
     return None
 
 
+def known_anatomy(network: nn.Module, method: str, remedy: str) -> Anatomy:
+    """The parts of a network, for a method that works a block at a time.
+
+    Args:
+        network: The plain network.
+        method: Name of the method.
+        remedy: What to do where the parts are not known, for the message.
+
+    Raises:
+        ValueError: If they are not known.
+    """
+    anatomy = anatomy_of(network)
+    if anatomy is None:
+        raise ValueError(
+            f'{method} works a block at a time, and the blocks of a {type(network).__name__} are not known: {remedy}'
+        )
+    return anatomy
+
+
 def _resnet(network: nn.Module) -> Anatomy:
     blocks = []
     for stage in network.res_layers:

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkw.layers import Plan, WarehousePlan
-from mmkw.layers.spec import kernel_shape
+from mmkw.layers.spec import in_channels_of, kernel_shape
 from mmkw.ops import Cut, cell_shape, num_mixtures
 
-from .left_plain import in_channels_of, kernel_layers, left_plain, pattern_of
+from .left_plain import kernel_layers, left_plain, pattern_of
 from .registry import register_plan
 from .settings import parse_budget
 
@@ -71,7 +71,7 @@ def auto_plan(
         raise ValueError(f'{type(model).__name__} has no layer to move into a warehouse{reasons}')
     if norm is None:
         norm = 'BN' if any(isinstance(m, _BatchNorm) for m in model.modules()) else 'LN'
-    warehouses = {}
+    warehouses: dict[str, WarehousePlan] = {}
     for name, group in groups.items():
         ratios = _cut(group.kernels, int(1 / budget) if budget < 1 else 1) or (1.0, 1.0)
         warehouses[name] = WarehousePlan(tuple(group.names), budget, *ratios, reduction=reduction, norm=norm)

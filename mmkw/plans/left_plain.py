@@ -1,15 +1,16 @@
 """Which layers of any network a method could replace, and which have to stay plain."""
 
 import fnmatch
+import functools
 import inspect
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
 from mmkw.layers import is_convertible
-from mmkw.layers.spec import kernel_shape
+from mmkw.layers.spec import in_channels_of, kernel_shape
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -20,7 +21,11 @@ def kernel_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def left_plain(
-    model: nn.Module, layers: Mapping[str, nn.Module], skip: Sequence[str] = (), min_width: int = 1
+    model: nn.Module,
+    layers: dict[str, nn.Module],
+    skip: Sequence[str] = (),
+    min_width: int = 1,
+    with_first: bool = False,
 ) -> dict[str, str]:
     """What stays plain in any network: layer name -> the reason.
 
@@ -29,6 +34,7 @@ def left_plain(
         layers: Its :func:`kernel_layers`.
         skip: Names, or patterns such as ``'*.se.*'``, of layers to leave plain. Default: none.
         min_width: Layers with fewer input or output channels stay plain. Default: 1.
+        with_first: Whether the first convolution does not stay plain. Default: False.
 
     Raises:
         ValueError: If a pattern fits no layer.
@@ -56,7 +62,7 @@ def left_plain(
             plain[name] = 'has hooks'
         elif _weight_is_read(model, name):
             plain[name] = 'the module that holds it reads its weight'
-        elif name == first:
+        elif name == first and not with_first:
             plain[name] = 'the first convolution'
         elif name == last and isinstance(layer, nn.Linear) and patterns[pattern_of(name)] == 1 and len(layers) > 1:
             plain[name] = 'the classifier'
@@ -70,11 +76,6 @@ def pattern_of(name: str) -> str:
     return re.sub(r'(?<![^.])\d+(?![^.])', '#', name)
 
 
-def in_channels_of(layer: nn.Module) -> int:
-    """Input channels of a convolution, or input features of a linear layer."""
-    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-
-
 def _has_kernel(module: nn.Module) -> bool:
     return isinstance(module, (*_CONVS, nn.Linear)) or any(
         name.endswith('weight') and weight.dim() > 1 for name, weight in module.named_parameters(recurse=False)
@@ -84,13 +85,16 @@ def _has_kernel(module: nn.Module) -> bool:
 def _weight_is_read(model: nn.Module, name: str) -> bool:
     """Whether the source of the holder's class says ``.<name>.weight``; a KW layer has no weight to read."""
     holder, _, leaf = name.rpartition('.')
-    for cls in type(model.get_submodule(holder)).__mro__:
-        if cls.__module__.startswith('torch.nn.modules.container') or cls in (nn.Module, object):
-            continue
-        try:
-            source = inspect.getsource(cls)
-        except (OSError, TypeError):
-            continue
-        if re.search(rf'\.{re.escape(leaf)}\.weight\b', source):
-            return True
-    return False
+    classes = type(model.get_submodule(holder)).__mro__
+    return any(re.search(rf'\.{re.escape(leaf)}\.weight\b', _source(cls)) for cls in classes)
+
+
+@functools.cache
+def _source(cls: type) -> str:
+    """Source of a class; nothing of torch's containers, or where there is none."""
+    if cls.__module__.startswith('torch.nn.modules.container') or cls in (nn.Module, object):
+        return ''
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):
+        return ''

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 import mmkw
-from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
+from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet, converted_backbone
 
 SMALL_RESNET = dict(depth=18, base_channels=8, stem_channels=8, frozen_stages=1, norm_eval=True, out_indices=(1, 3))
 CONVNEXT = dict(arch=dict(depths=[1, 1, 1, 1], channels=[8, 16, 24, 32]), layer_scale_init_value=1.0)
@@ -19,13 +19,24 @@ BACKBONES = {
     'KWResNet with_cp': lambda: KWResNet(**SMALL_RESNET, with_cp=True),
     'KWMobileNetV2': lambda: KWMobileNetV2(widen_factor=0.1, norm_eval=True),
     'KWConvNeXt': lambda: KWConvNeXt(**CONVNEXT),
+    'ODConv with_cp': lambda: converted('ODConv'),
+    'CondConv with_cp': lambda: converted('CondConv'),
+    'WeightNet with_cp': lambda: converted('WeightNet'),
+    'CBAM with_cp': lambda: converted('CBAM'),
+    'CGC with_cp': lambda: converted('CGC'),
+    'DCD with_cp': lambda: converted('DCD', fc_std=0.01),  # else it overflows, as its fresh norms hold nothing back
 }
+
+
+def converted(method, **settings):
+    return converted_backbone(dict(type='PlainResNet', **SMALL_RESNET, with_cp=True), dict(type=method, **settings))
 
 
 def build(name):
     torch.manual_seed(0)
     backbone = BACKBONES[name]()
-    mmkw.set_temperature(backbone, 0.5)
+    if hasattr(backbone, 'warehouses'):
+        mmkw.set_temperature(backbone, 0.5)
     return backbone.double().train()
 
 

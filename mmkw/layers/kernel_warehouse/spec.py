@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from mmkw.layers.spec import kernel_shape, layer_like
+from mmkw.layers.spec import Spec, kernel_shape, layer_like
 from mmkw.ops import Cut, num_mixtures
 
 from .conv import KWConv1d, KWConv2d, KWConv3d, KWLinear
@@ -17,7 +17,7 @@ _SHARINGS = ('stage', 'shape', 'layer', 'none')
 
 
 @dataclass(frozen=True)
-class WarehousePlan:
+class WarehousePlan(Spec):
     """One warehouse: the layers that share it, and how their kernels are cut and weighed.
 
     The warehouses of a network sit at ``network.warehouses``, one parameter under the name of each group.
