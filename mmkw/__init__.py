@@ -11,10 +11,10 @@ from . import versions
 versions.check()  # first: what comes after would fail with less clear messages
 
 from .conversion import convert  # noqa: E402
-from .layers import set_temperature  # noqa: E402
+from .layers import set_inference_memory, set_temperature  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'convert', 'set_temperature']
+__all__ = ['__version__', 'convert', 'set_inference_memory', 'set_temperature']
 
 if find_spec('mmengine') is not None:
     versions.check_torchvision()

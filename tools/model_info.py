@@ -51,6 +51,10 @@ def _report(info: ModelInfo, size: tuple[int, int], counted: str, name_layers: b
         f'  attention             {info.attention:>15,}   ({info.attention / total:.1%})',
         f'  kernel assembly       {info.assembly:>15,}   ({info.assembly / total:.1%})',
     ]
+    if info.inference_memory:
+        lines.append(
+            f'kept in inference, bytes {info.inference_memory:>14,}   (mmkw.set_inference_memory sets the limit)'
+        )
     if info.banks:
         width = max(len(row.name) for row in info.banks)
         lines += ['', f'{"warehouse":{width}}  cells  cell shape          budget  mixtures  layers']

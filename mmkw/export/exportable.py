@@ -35,6 +35,8 @@ def exportable(model: nn.Module, dynamic_batch: bool) -> Iterator[None]:
     patches instead, ``(B, g, O/g, K) @ (B, g, K, positions)``, where K is the number of weights of an output channel.
     The patches of a window of k positions need k times the input's memory.
 
+    What a layer keeps for inference at this moment becomes a constant (:func:`mmkw.set_inference_memory`).
+
     Args:
         model: The network.
         dynamic_batch: Whether the batch size is to stay open.
@@ -43,7 +45,7 @@ def exportable(model: nn.Module, dynamic_batch: bool) -> Iterator[None]:
         ValueError: See :func:`check_exportable`.
     """
     check_exportable(model)
-    with by_definition(model, _in_2d(_by_matmul if dynamic_batch else dynamic_conv)):
+    with by_definition(model, _in_2d(_by_matmul if dynamic_batch else dynamic_conv), ready=True):
         yield
 
 

@@ -28,10 +28,14 @@ class BankInfo:
 
 @dataclass
 class ModelInfo:
-    """Parameters, and multiply-adds of one sample, by what they are spent on."""
+    """Parameters, and multiply-adds of one sample, by what they are spent on.
+
+    ``inference_memory`` is the number of bytes that the layers keep in inference beside their parameters.
+    """
 
     parameters: int
     banks: list[BankInfo]
+    inference_memory: int = 0
     convolution: int = 0
     attention: int = 0
     assembly: int = 0
@@ -48,7 +52,8 @@ def model_info(model: nn.Module, forward: Callable[[Tensor], Any], x: Tensor) ->
     Returns:
         Counts; convolutions include linear layers, and neither norms, activations nor pooling count.
     """
-    info = ModelInfo(sum(p.numel() for p in model.parameters()), bank_table(model))
+    memory = sum(layer.inference_memory for layer in dynamic_layers(model).values())
+    info = ModelInfo(sum(p.numel() for p in model.parameters()), bank_table(model), memory)
     dynamic = [module for module in model.modules() if isinstance(module, (DynamicLayer, SharedState))]
     inside = {id(module) for part in dynamic for module in part.modules()}
 

@@ -18,6 +18,7 @@ from .kernel_warehouse import (
     Warehouse,
     WarehousePlan,
     Warehouses,
+    set_inference_memory,
 )
 from .networks import by_definition, parameter_names, set_temperature, shared_banks
 from .odconv import ODConv2d, ODConvSpec
@@ -72,6 +73,7 @@ __all__ = [
     'is_convertible',
     'parameter_names',
     'register_layer',
+    'set_inference_memory',
     'set_temperature',
     'shared_banks',
 ]

@@ -37,6 +37,7 @@ class DynamicConvNd(DynamicLayer):
     plain_class: type[nn.Module]
     # None is the method's own, fastest way; see `by_definition`.
     convolution: Optional[Convolution] = None
+    convolution_is_ready = False
 
     def __init__(
         self,
@@ -119,19 +120,27 @@ class DynamicConvNd(DynamicLayer):
         """Kernels ``(B, *kernel_shape)`` for a prepared input."""
         return self.kernel_of(self.alpha(x))
 
+    def ready_kernel(self, x: Tensor) -> Optional[Tensor]:
+        """As :meth:`kernel`, from what the layer keeps for inference; None if the method keeps nothing."""
+        return None
+
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(B, in_channels, *size)``, each sample with its kernel."""
         self._check_input(x)
         x = self.prepare(x)
         if self.convolution is None:
             return self._convolve(x)
-        return self._convolve_by(self.convolution, x, self.alpha(x))
+        ready = self.ready_kernel(x) if self.convolution_is_ready else None
+        if ready is not None:
+            return self._convolve_by(self.convolution, x, ready, None)
+        alpha = self.alpha(x)
+        return self._convolve_by(self.convolution, x, self.kernel_of(alpha), self.bias_of(alpha))
 
     def _convolve(self, x: Tensor) -> Tensor:
-        return self._convolve_by(dynamic_conv, x, self.alpha(x))
+        alpha = self.alpha(x)
+        return self._convolve_by(dynamic_conv, x, self.kernel_of(alpha), self.bias_of(alpha))
 
-    def _convolve_by(self, convolution: Convolution, x: Tensor, alpha: Tensor) -> Tensor:
-        kernel, bias = self.kernel_of(alpha), self.bias_of(alpha)
+    def _convolve_by(self, convolution: Convolution, x: Tensor, kernel: Tensor, bias: Optional[Tensor]) -> Tensor:
         x, padding = self._padded(x)
         shared = self.bias if bias is None else None
         out = convolution(x, kernel, shared, self.stride, padding, self.dilation, self.groups)

@@ -122,7 +122,7 @@ class CGCConv2d(DynamicConvNd):
 
     def _convolve(self, x: Tensor) -> Tensor:
         x, pooled = pool_in_passing(x, self.kernel_size)
-        return self._convolve_by(dynamic_conv, x, self.attention(pooled.flatten(2)))
+        return self._convolve_by(dynamic_conv, x, self.kernel_of(self.attention(pooled.flatten(2))), None)
 
     @property
     def kernel_macs(self) -> int:

@@ -104,6 +104,11 @@ class DynamicLayer(nn.Module):
         return False
 
     @property
+    def inference_memory(self) -> int:
+        """Bytes that the layer keeps in inference beside its parameters and buffers."""
+        return 0
+
+    @property
     def temperature(self) -> Optional[Tensor]:
         """The temperature, a buffer of no dimension, of a method that has one."""
         return None

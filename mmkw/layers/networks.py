@@ -29,23 +29,24 @@ def shared_banks(model: nn.Module) -> dict[str, list[str]]:
 
 
 @contextmanager
-def by_definition(model: nn.Module, convolution: Convolution = dynamic_conv) -> Iterator[None]:
+def by_definition(model: nn.Module, convolution: Convolution = dynamic_conv, ready: bool = False) -> Iterator[None]:
     """Let the dynamic layers of a network convolve with the kernels that they make, in a form of the caller's choice.
 
     Args:
         model: The network. Afterwards its layers compute in their own, fastest way again.
         convolution: Called as ``convolution(x, kernels, bias, stride, padding, dilation, groups)``. Default: the
             definition, :func:`mmkw.ops.dynamic_conv`.
+        ready: Whether the kernels may be made from what the layers keep for inference. Default: False.
     """
     layers = [layer for layer in dynamic_layers(model).values() if isinstance(layer, DynamicConvNd)]
-    before = [layer.convolution for layer in layers]
+    before = [(layer.convolution, layer.convolution_is_ready) for layer in layers]
     for layer in layers:
-        layer.convolution = convolution
+        layer.convolution, layer.convolution_is_ready = convolution, ready
     try:
         yield
     finally:
-        for layer, form in zip(layers, before):
-            layer.convolution = form
+        for layer, forms in zip(layers, before):
+            layer.convolution, layer.convolution_is_ready = forms
 
 
 def set_temperature(model: nn.Module, temperature: float) -> None:

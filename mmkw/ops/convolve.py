@@ -17,6 +17,8 @@ from .textbook import dynamic_conv
 
 # Patches are worth their memory traffic for kernels of so many output channels.
 PATCHES_FROM = 256
+# Wide windowed kernels are convolved sample by sample on CPUs: oneDNN lays out less at a time.
+SINGLY_FROM = 2**19
 
 
 class Geometry(NamedTuple):
@@ -48,7 +50,13 @@ def convolve(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     if geometry.is_pointwise:
         x = x[geometry.pointwise_index]
         return _multiply(weight.flatten(2), x, layout)
-    return dynamic_conv(x, weight, None, *geometry[1:]).contiguous(memory_format=layout)
+    is_wide = math.prod(geometry.kernel) >= SINGLY_FROM and geometry.groups == 1 and max(geometry.stride) == 1
+    samples = 1 if is_wide and x.device.type == 'cpu' and x.dtype == torch.float32 else len(x)
+    outs = [
+        dynamic_conv(sample, kernels, None, *geometry[1:])
+        for sample, kernels in zip(x.split(samples), weight.split(samples))
+    ]
+    return (outs[0] if len(outs) == 1 else torch.cat(outs)).contiguous(memory_format=layout)
 
 
 def input_gradient(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:

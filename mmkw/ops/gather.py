@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .observed import is_observed
 from .products import product
 
 # What layers hand in is multiplied at the latest when it takes this much memory.
@@ -122,10 +123,10 @@ _GATHERS: 'WeakValueDictionary[int, Gather]' = WeakValueDictionary()
 def gather_of(cells: Tensor) -> Optional[Gather]:
     """The gather of these cells; None where each layer has to return a gradient itself.
 
-    That is so in a compiled graph, and under a dispatch mode, such as a counter of multiply-adds, which is to find all
-    work of a layer in the layer's operators.
+    That is so where someone observes what is computed (:mod:`mmkw.ops.observed`), such as a counter of multiply-adds,
+    which is to find all work of a layer in the layer's operators.
     """
-    if not _CAN_GATHER or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+    if not _CAN_GATHER or is_observed():
         return None
     gather = _GATHERS.get(id(cells))
     # An older graph can still be alive while the cells have been moved in between.

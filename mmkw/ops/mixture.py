@@ -3,6 +3,9 @@
 Two things cost: mixing, which is three matrix products with the warehouse (the kernels, the gradient of alpha, that of
 the cells), and the kernels themselves, of which every sample has its own.
 
+* Where weights of the mix have a basis, :mod:`mmkw.ops.association` says what is multiplied first; this module is the
+  direct form, :mod:`mmkw.ops.factored` the other.
+
 * Kernels are mixed for a few samples at a time, which bounds the memory, and mixed again for the backward pass unless
   the batch is small.
 * Layers that share a warehouse make its gradient together, see :mod:`mmkw.ops.gather`.
@@ -12,23 +15,25 @@ the cells), and the kernels themselves, of which every sample has its own.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .association import Factors, mixes_basis_first
 from .autocast import autocast_dtype, no_autocast
 from .convolve import Geometry, convolve, input_gradient, kernel_gradient
+from .factored import FactoredConv, factored_conv, mixed_conv
 from .gather import CellGradient, gather_of
+from .kernels import as_kernel, joined, parts, to_kernel
+from .observed import is_observed
 from .products import product
-from .textbook import textbook_conv
+from .textbook import textbook_conv, weights_of_mix
 
 # Mixing again reads the warehouse once more, whatever the batch; keeping a kernel costs memory by the sample.
 KEEP_UP_TO = 4
-# Kernels mixed at a time.
-PART_BYTES = 2**26
 # What the largest value of a float16 gradient times the number of positions may be. The range ends at 2**16, and the
 # rest is room for inputs above 1 and for the sums over cells and samples.
 HALF_SUMS_UP_TO = 2**12
@@ -36,7 +41,7 @@ HALF_SUMS_UP_TO = 2**12
 
 def mixture_conv(
     x: Tensor,
-    alpha: Tensor,
+    code: Tensor,
     cells: Tensor,
     kernel: Sequence[int],
     bias: Optional[Tensor] = None,
@@ -44,42 +49,67 @@ def mixture_conv(
     padding: Union[int, Sequence[int]] = 0,
     dilation: Union[int, Sequence[int]] = 1,
     groups: int = 1,
+    basis: Optional[Tensor] = None,
+    mixed: Optional[Tensor] = None,
 ) -> Tensor:
-    """Convolve sample b with the kernel that ``alpha[b]`` mixes from the cells.
+    """Convolve sample b with the kernel that ``code[b] . basis`` mixes from the cells.
 
-    The same as ``dynamic_conv(x, assemble_kernel(alpha, cells, kernel), ...)`` of :mod:`mmkw.ops.textbook`, once
-    differentiable. Under autocast kernels are mixed in the autocast type.
+    The same as :func:`mmkw.ops.textbook.textbook_conv`, once differentiable. Under autocast kernels are mixed
+    in the autocast type.
 
     Args:
         x: ``(B, I, *size)``.
-        alpha: Weights of the mix, ``(B, m, n)``, mixtures ordered by window position (row by row), then output, then
-            input block.
+        code: Weights of the mix, ``(B, m, n)``, mixtures ordered by window position (row by row), then output, then
+            input block; with a basis, the weights of its rows, ``(B, m, K)``.
         cells: Warehouse E, ``(n, co, ci, *cell_window)``.
         kernel: Weight shape of the layer, ``(O, I / groups, *window)``.
         bias: ``(O)``, shared by all samples.
         stride, padding, dilation, groups: As in ``torch.nn.functional.conv2d``; padding in numbers only.
+        basis: ``(m, K, n)``, the same for all samples; see :mod:`mmkw.ops.association`. Default: None, the code is
+            alpha itself.
+        mixed: The product of the basis and the cells in the type of the (cast) input, ``(m, K, c)``, if that is there
+            already (:func:`mmkw.ops.factored.mix_basis`); without gradients. Of the cells only the shape is used then.
 
     Returns:
         ``(B, O, *output size)``, laid out as the input (channels first or last).
     """
-    # Counters of multiply-adds trace a model and know torch's own operators alone. torch.jit.trace (which alone keeps a
-    # map of modules) makes a module to be run: there mmkw's operator stays, which is faster and takes any batch.
-    if torch.jit.is_tracing() and torch.jit._trace._trace_module_map is None:
-        return textbook_conv(x, alpha, cells, kernel, bias, stride, padding, dilation, groups)
     dims = x.dim() - 2
     dtype = autocast_dtype(x.device.type)
     if dtype is not None:
         x = x.to(dtype)
-    geometry = (*(_tuple(value, dims) for value in (kernel, stride, padding, dilation)), groups)
-    if not torch.is_grad_enabled() or not (x.requires_grad or alpha.requires_grad or cells.requires_grad):
-        out, _ = torch.ops.mmkw.mixture_conv(x, alpha, cells, *geometry, False)
+    geometry = Geometry(tuple(kernel), _tuple(stride, dims), _tuple(padding, dims), _tuple(dilation, dims), groups)
+    if mixed is not None:
+        out = mixed_conv(x, code, mixed, cells.shape[1:], geometry)
     else:
-        gather = gather_of(cells) if cells.requires_grad else None
-        if gather is None:
-            out = _MixtureConv.apply(x, alpha, cells, None, None, *geometry)
-        else:
-            out = _MixtureConv.apply(x, alpha, cells.detach(), gather.token, gather, *geometry)
+        if basis is not None and is_observed():
+            code, basis = weights_of_mix(code, basis), None
+        # Counters of multiply-adds trace a model and know torch's own operators alone. torch.jit.trace (which alone
+        # keeps a map of modules) makes a module to be run: there mmkw's operator stays, which takes any batch.
+        if torch.jit.is_tracing() and torch.jit._trace._trace_module_map is None:
+            return textbook_conv(x, code, cells, kernel, bias, stride, padding, dilation, groups)
+        out = _mixed_in_cheaper_order(x, code, basis, cells, geometry)
     return out if bias is None else out + bias.to(out.dtype).view(-1, *[1] * dims)
+
+
+def _mixed_in_cheaper_order(
+    x: Tensor, code: Tensor, basis: Optional[Tensor], cells: Tensor, geometry: Geometry
+) -> Tensor:
+    if basis is not None:
+        m, k, n = basis.shape
+        if not mixes_basis_first(Factors(m, k, n, cells[0].numel()), len(x), x.dtype):
+            code, basis = weights_of_mix(code, basis), None
+    factors = (code,) if basis is None else (code, basis)
+    direct, differentiable = (_direct, _MixtureConv) if basis is None else (factored_conv, FactoredConv)
+    if not torch.is_grad_enabled() or not any(t.requires_grad for t in (x, cells, *factors)):
+        return direct(x, *factors, cells, *geometry)
+    gather = gather_of(cells) if cells.requires_grad else None
+    if gather is None:
+        return differentiable.apply(x, *factors, cells, None, None, *geometry)
+    return differentiable.apply(x, *factors, cells.detach(), gather.token, gather, *geometry)
+
+
+def _direct(x: Tensor, alpha: Tensor, cells: Tensor, *geometry: Any) -> Tensor:
+    return torch.ops.mmkw.mixture_conv(x, alpha, cells, *geometry, False)[0]
 
 
 class _MixtureConv(torch.autograd.Function):
@@ -124,13 +154,13 @@ def _forward(
     outs, kept = [], []
     with no_autocast(x.device.type):
         flat = cells.flatten(1).to(x.dtype)
-        for part in _parts(x, kernel):
-            weight = _mix(alpha[part].to(x.dtype), flat, cells.shape, kernel)
+        for part in parts(x, kernel):
+            weight = _mix(alpha[part].to(x.dtype), flat, cells.shape[1:], kernel)
             outs.append(convolve(x[part], weight, geometry))
             if keep:
                 kept.append(weight)
     # .data is a view of nothing: into a view that an autograd Function returns, torch lets no in-place operation write.
-    return _cat(outs).data, _cat(kept) if keep else x.new_empty(0)
+    return joined(outs).data, joined(kept) if keep else x.new_empty(0)
 
 
 def _backward(
@@ -180,17 +210,18 @@ def _gradients(
     with no_autocast(x.device.type):
         flat = cells.flatten(1).to(x.dtype)
         mixtures, expected = alpha.shape[1], len(x) * max(alpha.shape[1:])
-        for part in _parts(x, kernel):
+        for part in parts(x, kernel):
             alpha_part = alpha[part].to(x.dtype)
             if need_x:
-                weight = kernels[part] if len(kernels) else _mix(alpha_part, flat, cells.shape, kernel)
+                weight = kernels[part] if len(kernels) else _mix(alpha_part, flat, cells.shape[1:], kernel)
                 dxs.append(input_gradient(grad[part], x[part], weight, geometry))
                 del weight
             if need_alpha or gathered is not None:
                 rows = alpha_part.flatten(0, 1)
 
                 def fill(dmixed: Tensor, part: slice = part) -> None:
-                    kernel_gradient(_as_kernel(dmixed, mixtures, cells.shape, kernel), small[part], x[part], geometry)
+                    out = as_kernel(dmixed.unflatten(0, (-1, mixtures)), cells.shape[1:], kernel)
+                    kernel_gradient(out, small[part], x[part], geometry)
 
                 if gathered is None:
                     fill(dmixed := flat.new_empty(len(rows), flat.shape[1]))
@@ -198,10 +229,10 @@ def _gradients(
                     dmixed = gathered.add(rows, expected, fill, shrunk)
                 if need_alpha:
                     dalphas.append(product(dmixed, flat))
-    dx = _cat(dxs) if need_x else None
+    dx = joined(dxs) if need_x else None
     if not need_alpha:
         return dx, None
-    dalpha = _cat(dalphas).view(alpha.shape).to(alpha.dtype)
+    dalpha = joined(dalphas).view(alpha.shape).to(alpha.dtype)
     return dx, dalpha if shrunk is None else dalpha.div_(shrunk)
 
 
@@ -216,30 +247,9 @@ def _shrinking(grad: Tensor) -> Tensor:
     return torch.exp2(-(largest * math.prod(grad.shape[2:]) / HALF_SUMS_UP_TO).clamp(min=1).log2().ceil())
 
 
-def _parts(x: Tensor, kernel: Sequence[int]) -> Iterator[slice]:
-    """Samples whose kernels are mixed together."""
-    parts = math.ceil(len(x) * math.prod(kernel) * x.element_size() / PART_BYTES)
-    samples = math.ceil(len(x) / min(parts, len(x)))
-    return (slice(b, min(b + samples, len(x))) for b in range(0, len(x), samples))
-
-
-def _mix(alpha: Tensor, flat: Tensor, cells: Sequence[int], kernel: Sequence[int]) -> Tensor:
+def _mix(alpha: Tensor, flat: Tensor, cell: Sequence[int], kernel: Sequence[int]) -> Tensor:
     """Kernels of samples, ``(B, *kernel)``."""
-    mixed = _as_kernel(product(alpha.flatten(0, 1), flat.t()), alpha.shape[1], cells, kernel)
-    return mixed.permute(0, 1, 2, 5, 6, 3, 4).reshape(-1, *kernel)
-
-
-def _as_kernel(mixed: Tensor, mixtures: int, cells: Sequence[int], kernel: Sequence[int]) -> Tensor:
-    """View mixed cells, ``(B * m, cell)``, as kernels: ``(B, G_o, co, positions, cell_window, G_i, ci)``."""
-    co, ci, *window = cells[1:]
-    blocks_out, blocks_in = kernel[0] // co, kernel[1] // ci
-    # A cell's window is either 1 or the whole window, so (position, cell window) flattens to the window.
-    positions = mixtures // (blocks_out * blocks_in)
-    return mixed.view(-1, positions, blocks_out, blocks_in, co, ci, math.prod(window)).permute(0, 2, 4, 1, 6, 3, 5)
-
-
-def _cat(tensors: list[Tensor]) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+    return to_kernel(product(alpha.flatten(0, 1), flat.t()).view(-1, alpha.shape[1], flat.shape[1]), cell, kernel)
 
 
 def _tuple(value: Union[int, Sequence[int]], dims: int) -> tuple[int, ...]:

@@ -7,10 +7,24 @@ import math
 from collections.abc import Sequence
 from typing import Optional, Union
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+def weights_of_mix(code: Tensor, basis: Tensor) -> Tensor:
+    """Weights of the mix that a code gives the rows of a basis: ``alpha[s,i,j] = sum_k code[s,i,k] * basis[i,k,j]``.
+
+    Args:
+        code: ``(B, m, K)``.
+        basis: ``(m, K, n)``.
+
+    Returns:
+        ``(B, m, n)``.
+    """
+    return torch.matmul(code.transpose(0, 1), basis).transpose(0, 1)
 
 
 def assemble_kernel(alpha: Tensor, cells: Tensor, kernel: Sequence[int]) -> Tensor:
@@ -69,7 +83,7 @@ def dynamic_conv(
 
 def textbook_conv(
     x: Tensor,
-    alpha: Tensor,
+    code: Tensor,
     cells: Tensor,
     kernel: Sequence[int],
     bias: Optional[Tensor] = None,
@@ -77,6 +91,8 @@ def textbook_conv(
     padding: Union[int, Sequence[int]] = 0,
     dilation: Union[int, Sequence[int]] = 1,
     groups: int = 1,
+    basis: Optional[Tensor] = None,
 ) -> Tensor:
     """What :func:`mmkw.ops.mixture_conv` computes, with the same arguments."""
+    alpha = code if basis is None else weights_of_mix(code, basis)
     return dynamic_conv(x, assemble_kernel(alpha, cells, kernel), bias, stride, padding, dilation, groups)

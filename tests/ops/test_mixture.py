@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkw.ops import contrasting_attention, convolve, gather, mixture, mixture_conv, products
+from mmkw.ops import association, contrasting_attention, convolve, gather, kernels, mixture, mixture_conv, products
 from mmkw.ops.textbook import textbook_conv
 
 
@@ -53,10 +53,11 @@ def cases(draw):
 def ways(draw):
     """Force one of the ways that mixture_conv otherwise chooses by the sizes of its arguments."""
     limits = {
-        (mixture, 'PART_BYTES'): (64, 2**26),  # one sample at a time, or all
+        (kernels, 'PART_BYTES'): (64, 2**26),  # one sample at a time, or all
         (mixture, 'KEEP_UP_TO'): (0, 4),
         (gather, 'GATHER_BYTES'): (64, 2**26),
         (convolve, 'PATCHES_FROM'): (1, 256),
+        (convolve, 'SINGLY_FROM'): (1, 2**19),
         (products, 'ONE_BY_ONE_FROM'): (1, 2**25),
     }
     with ExitStack() as stack:
@@ -157,6 +158,133 @@ def test_sums_over_positions_stay_in_the_range_of_float16(arguments, size, limit
         found = gradients(mixture_conv)
     for ours, textbook in zip(found, expected):
         assert (ours - textbook).norm() < 0.005 * textbook.norm()
+
+
+@st.composite
+def factored_cases(draw):
+    """A random layer whose weights of the mix have a basis, as an attention makes them: ``[h, 1] / s`` and tau."""
+    x, alpha, cells, kernel, *others = draw(cases())
+    m, n = alpha.shape[1:]
+    x = torch.cat([x * factor for factor in range(1, draw(st.sampled_from([2, 4])))])
+    rows = draw(st.integers(1, 5))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**20)))
+    code = torch.randn(len(x), m, rows, dtype=torch.double, generator=generator)
+    code[..., -1] = draw(st.sampled_from([0.0, 0.3, 1.0]))
+    basis = torch.randn(m, rows, n, dtype=torch.double, generator=generator)
+    return x, code, basis, cells, kernel, others
+
+
+@contextmanager
+def associated(draw):
+    """Either of the orders, chosen by work, with the limits that depend on how large things are drawn too."""
+    values = dict(TRAFFIC=(0, 8), BASIS_BYTES=(0, 2**26))
+    first = draw(st.sampled_from([None, True, False]), label='basis first')
+    with ExitStack() as stack:
+        for name, choices in values.items():
+            stack.enter_context(mock.patch.object(association, name, draw(st.sampled_from(choices), label=name)))
+        if first is not None:
+            stack.enter_context(mock.patch.object(mixture, 'mixes_basis_first', lambda *_: first))
+        limit = draw(st.sampled_from([0, 512]), label='one by one from')
+        stack.enter_context(mock.patch.object(products, 'STACKED_ONE_BY_ONE_FROM', limit))
+        yield
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=factored_cases(), dtype=st.sampled_from([torch.double, torch.float]), data=st.data())
+def test_with_a_basis_output_and_gradients_are_the_textbooks(case, dtype, data):
+    x, code, basis, cells, kernel, (bias, *geometry) = case
+    leaves = [t.detach().to(dtype).requires_grad_() for t in (x, code, basis, cells)]
+    bias = None if bias is None else bias.to(dtype)
+
+    def run(conv):
+        x, code, basis, cells = leaves
+        return conv(x, code, cells, kernel, bias, *geometry, basis=basis)
+
+    expected = run(textbook_conv)
+    needed = data.draw(st.lists(st.sampled_from(leaves), min_size=1, unique_by=id))
+    grad = torch.randn_like(expected)
+    textbooks = torch.autograd.grad(expected, needed, grad)
+    for leaf in leaves:
+        leaf.requires_grad_(any(leaf is other for other in needed))
+    with ways(data.draw), associated(data.draw):
+        out = run(mixture_conv)
+        found = torch.autograd.grad(out, needed, grad)
+        with torch.no_grad():
+            torch.testing.assert_close(run(mixture_conv), out, rtol=1e-4, atol=1e-4)
+    tolerance = dict(rtol=1e-4, atol=1e-4) if dtype == torch.float else {}
+    torch.testing.assert_close(out, expected, **tolerance)
+    for ours, textbook in zip(found, textbooks):
+        torch.testing.assert_close(ours, textbook, **tolerance)
+
+
+@settings(max_examples=25, deadline=None)
+@given(case=factored_cases(), data=st.data())
+def test_with_a_basis_gradients_are_those_of_finite_differences(case, data):
+    x, code, basis, cells, kernel, (bias, *geometry) = case
+    inputs = [t.detach().requires_grad_() for t in (x, code, basis, cells)]
+    with mock.patch.object(mixture, 'mixes_basis_first', lambda *_: True), ways(data.draw):
+        assert torch.autograd.gradcheck(
+            lambda x, code, basis, cells: mixture_conv(x, code, cells, kernel, bias, *geometry, basis=basis),
+            inputs,
+            fast_mode=True,
+        )
+
+
+def factored_tensors(kernel, batch, dtype=torch.float):
+    """Input, code and basis of three rows, and cells."""
+    x, alpha, cells = tensors(kernel, batch, dtype)
+    generator = torch.Generator().manual_seed(1)
+    m, n = alpha.shape[1:]
+    code, basis = (torch.randn(shape, generator=generator).to(dtype) for shape in ((batch, m, 3), (m, 3, n)))
+    return x, code.requires_grad_(), basis.requires_grad_(), cells
+
+
+@pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
+@pytest.mark.parametrize('dtype, is_first', [(torch.bfloat16, True), (torch.float16, False)])
+def test_with_a_basis_autocast_is_as_close_as_the_direct_form(arguments, dtype, is_first):
+    """float16 takes the direct form, whose factors are bounded; either is that of the type."""
+    x, code, basis, cells = factored_tensors(arguments['kernel'], 64)
+    leaves = (x, code, basis, cells)
+    exact = textbook_conv(x, code, cells, **arguments, basis=basis)
+    with torch.autocast('cpu', dtype), mock.patch.object(mixture, 'factored_conv', wraps=mixture.factored_conv) as conv:
+        with torch.no_grad():
+            mixture_conv(x, code, cells, **arguments, basis=basis)
+        assert conv.called is is_first
+        out = mixture_conv(x, code, cells, **arguments, basis=basis)
+    assert out.dtype == dtype
+    assert (out.float() - exact).norm() < 0.02 * exact.norm()
+    for ours, expected in zip(*(torch.autograd.grad(y.float().sum(), leaves) for y in (out, exact))):
+        assert ours.dtype == torch.float
+        assert (ours - expected).norm() < 0.02 * expected.norm()
+
+
+def test_float32_is_no_further_from_float64_than_the_direct_form():
+    """Many cells, few rows and both signs, as an attention has them."""
+    generator = torch.Generator().manual_seed(0)
+    kernel, rows, n = (64, 64, 3, 3), 17, 500
+    x, cells = torch.randn(40, 64, 6, 6, generator=generator), torch.randn(n, 64, 64, 1, 1, generator=generator)
+    basis, code = (torch.randn(shape, generator=generator) for shape in ((9, rows, n), (40, 9, rows)))
+    code = code / torch.matmul(code.transpose(0, 1), basis).abs().sum(-1, keepdim=True).transpose(0, 1)
+    exact = textbook_conv(x.double(), code.double(), cells.double(), kernel, basis=basis.double())
+    errors = []
+    for is_first in (True, False):
+        with mock.patch.object(mixture, 'mixes_basis_first', lambda *_, first=is_first: first):
+            errors.append((mixture_conv(x, code, cells, kernel, basis=basis) - exact).norm().item())
+    assert errors[0] < 1.1 * errors[1]
+
+
+def test_layers_of_both_orders_share_the_gradient_of_their_cells():
+    x, code, basis, cells = factored_tensors((6, 4, 1, 1), 3, torch.double)
+    alpha = torch.randn(3, 4, 7, dtype=torch.double, requires_grad=True)
+
+    def gradients(conv):
+        out = conv(x, code, cells, (6, 4, 1, 1), basis=basis) + conv(x, alpha, cells, (6, 4, 1, 1))
+        return torch.autograd.grad(out.square().sum(), (x, code, basis, cells, alpha))
+
+    with mock.patch.object(mixture, 'mixes_basis_first', lambda *_: True):
+        found = gradients(mixture_conv)
+    for ours, textbook in zip(found, gradients(textbook_conv)):
+        torch.testing.assert_close(ours, textbook)
 
 
 def test_differentiating_twice_is_refused():

@@ -2,6 +2,7 @@
 
 python tools/benchmark                                       the rows of docs/benchmark.md
 python tools/benchmark r50,1x,train,2,480x640                your own rows: BACKBONE,BUDGET,train|test,BATCH,SIZE
+python tools/benchmark r50,4x,test,16,224x224,8192           with so many MB for what layers keep in inference
 python tools/benchmark --detector r50,1x,train,2,480x640     the whole Mask R-CNN: training step or test image
 """
 
@@ -24,10 +25,21 @@ from mmkw.checkpoints.files import write_whole  # noqa: E402
 ROWS = (
     'r50,1x,train,2,480x640',
     'r50,1x,train,16,224x224',
+    'r50,1x,train,64,224x224',
     'r50,4x,train,2,480x640',
+    'r50,4x,train,64,224x224',
+    'mbv2,1x,train,2,480x640',
     'r50,1x,test,1,800x1216',
     'r50,1x,test,16,224x224',
-    'mbv2,1x,train,2,480x640',
+    'r50,1x,test,16,224x224,8192',
+    'r50,4x,test,1,800x1216',
+    'r50,4x,test,1,800x1216,8192',
+    'r50,4x,test,1,224x224',
+    'r50,4x,test,1,224x224,8192',
+    'r50,4x,test,16,224x224',
+    'r50,4x,test,16,224x224,8192',
+    'r18,4x,test,16,224x224',
+    'r18,4x,test,16,224x224,8192',
     'mbv2,4x,test,16,224x224',
 )
 

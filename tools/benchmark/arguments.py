@@ -9,12 +9,12 @@ from measure import BACKBONES, Workload
 def workload(text: str) -> Workload:
     """Read a row such as ``r50,1x,train,2,480x640``; an argument type for argparse."""
     try:
-        backbone, budget, mode, batch, size = text.split(',')
+        backbone, budget, mode, batch, size, *memory = text.split(',')
         height, width = (int(side) for side in size.split('x'))
-        return Workload(backbone, budget, mode, int(batch), height, width)
-    except ValueError as error:
+        return Workload(backbone, budget, mode, int(batch), height, width, *map(int, memory))
+    except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(
-            f'{text!r}: {error}; write BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH with one of the backbones '
+            f'{text!r}: {error}; write BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH[,MB] with one of the backbones '
             f'{", ".join(BACKBONES)}, such as r50,1x,train,2,480x640'
         ) from error
 

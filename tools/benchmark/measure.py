@@ -24,8 +24,10 @@ from torch import Tensor, nn  # noqa: E402
 
 import mmkw  # noqa: E402
 import mmkw.models  # noqa: E402
+from mmkw import set_inference_memory  # noqa: E402
 from mmkw.layers import by_definition, dynamic_layers  # noqa: E402
-from mmkw.ops.products import product  # noqa: E402
+from mmkw.ops.association import mixes_basis_first, uses_kept_basis  # noqa: E402
+from mmkw.ops.products import product, stacked_product  # noqa: E402
 from mmkw.plans import parse_budget  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -35,7 +37,10 @@ VARIANTS = ('plain', 'kw', 'textbook')
 
 @dataclass(frozen=True)
 class Workload:
-    """One row: a backbone at a budget, trained or tested on a batch of images of a size."""
+    """One row: a backbone at a budget, trained or tested on a batch of images of a size.
+
+    ``memory`` is in MB what layers may keep in inference; None is the default of :func:`mmkw.set_inference_memory`.
+    """
 
     backbone: str
     budget: str
@@ -43,6 +48,7 @@ class Workload:
     batch: int
     height: int
     width: int
+    memory: Optional[int] = None
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -53,10 +59,13 @@ class Workload:
         for name, least in (('batch', 2 if self.mode == 'train' else 1), ('height', 32), ('width', 32)):
             if getattr(self, name) < least:
                 raise ValueError(f'{name} must be at least {least}, got {getattr(self, name)}')
+        if self.memory is not None and (self.memory < 0 or self.mode == 'train'):
+            raise ValueError(f'MB are for test rows, and at least 0, got {self.memory}')
 
     def __str__(self) -> str:
         mode = 'train step' if self.mode == 'train' else 'inference'
-        return f'{self.backbone} {self.budget}, {mode}, batch {self.batch}, {self.height}x{self.width}'
+        kept = '' if self.memory is None else f', {self.memory} MB to keep'
+        return f'{self.backbone} {self.budget}, {mode}, batch {self.batch}, {self.height}x{self.width}{kept}'
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,8 @@ def build_step(variant: str, work: Workload, setting: Setting) -> tuple[nn.Modul
     with DefaultScope.overwrite_default_scope('mmdet' if setting.detector else 'mmpretrain'):
         model = MODELS.build(cfg)
     model.train(work.mode == 'train')
+    if variant == 'kw':
+        set_inference_memory(model, None if work.memory is None else work.memory * 2**20)
     model = setting.place(model)
     images = setting.place(torch.randn(work.batch, 3, work.height, work.width))
     run = _detector_pass(model, images, work) if setting.detector else _backbone_pass(model, images, work, setting)
@@ -210,28 +221,52 @@ def seconds_of(step: Callable[[], Any]) -> float:
 
 
 def _bare_products(model: nn.Module, work: Workload, setting: Setting, repeat: int) -> float:
-    """Seconds that the products with the warehouses take alone: for kernels and, in training, for both gradients."""
+    """Seconds that the products which mix take alone, those of each layer for themselves.
+
+    For kernels and, in training, for both gradients, in the order that the layer chooses
+    (:mod:`mmkw.ops.association`); where its basis is kept, the last product alone.
+    """
     dtype = setting._amp_dtype() if setting.amp else torch.float32
-    shapes: dict[tuple[int, ...], int] = {}
+    shapes: dict[tuple, int] = {}
     for layer in dynamic_layers(model).values():
-        shape = (layer.mixtures * work.batch, len(layer.bank), layer.bank[0].numel())
-        shapes[shape] = shapes.get(shape, 0) + 1
+        factors, batch = layer.factors, work.batch
+        m, k, n, c = factors
+        if work.mode == 'test' and layer.inference_memory and uses_kept_basis(factors, batch):
+            found = [(m, batch, k, c)]
+        elif mixes_basis_first(factors, batch, dtype):
+            found = [(1, m * k, n, c), (m, batch, k, c)]
+        else:
+            found = [(1, batch * m, n, c)]
+        for shape in found:
+            shapes[shape] = shapes.get(shape, 0) + 1
     total = 0.0
-    for (rows, n, length), count in shapes.items():
-        alpha, cells, mixed = (
-            torch.randn(shape, device=setting.device).to(dtype) for shape in ((rows, n), (n, length), (rows, length))
-        )
-
-        def products(alpha: Tensor = alpha, cells: Tensor = cells, mixed: Tensor = mixed) -> None:
-            product(alpha, cells.t())
-            if work.mode == 'train':
-                product(mixed, cells)
-                product(alpha.t(), mixed.t())
-            setting.synchronize()
-
+    for shape, count in shapes.items():
+        products = _products(shape, dtype, work.mode == 'train', setting)
         products()
         total += count * statistics.median(seconds_of(products) for _ in range(repeat))
     return total
+
+
+def _products(shape: tuple, dtype: torch.dtype, is_training: bool, setting: Setting) -> Callable[[], None]:
+    """So many products ``(rows, inner) @ (inner, length)`` and, in training, what gives both gradients."""
+    count, rows, inner, length = shape
+    left, right, out = (
+        torch.randn(count, *size, device=setting.device).to(dtype)
+        for size in ((rows, inner), (inner, length), (rows, length))
+    )
+
+    def run() -> None:
+        if count == 1:
+            product(left[0], right[0].t())
+        else:
+            stacked_product(left, right.transpose(1, 2), out)
+        if is_training:
+            for a, b, mixed in zip(left, right, out):
+                product(mixed, b)
+                product(a.t(), mixed.t())
+        setting.synchronize()
+
+    return run
 
 
 def _peak_in_child(variant: str, work: Workload, setting: Setting) -> int:

@@ -2,8 +2,8 @@
 
 python tools/benchmark/parts.py r50,1x,train,2,480x640
 
-It measures on a CPU, where a call returns when its work is done. `rest` is everything outside mixture_conv: norms,
-activations, attentions, pooling, plain layers.
+It measures on a CPU, where a call returns when its work is done. `rest` is norms, activations, pooling, plain layers,
+and the backward pass of attentions.
 """
 
 import argparse
@@ -28,15 +28,19 @@ import torch  # noqa: E402
 
 from arguments import check_counts, workload  # noqa: E402
 from measure import Setting, build_step, seconds_of  # noqa: E402
-from mmkw.ops import gather, mixture  # noqa: E402
+from mmkw.layers import KWAttention  # noqa: E402
+from mmkw.ops import factored, gather, mixture  # noqa: E402
 
+# Part -> the functions that do it, in the direct and in the factored form.
 PARTS = {
-    'mixing kernels': (mixture, '_mix'),
-    'convolution': (mixture, 'convolve'),
-    'gradient of the input': (mixture, 'input_gradient'),
-    'gradient of the kernels': (mixture, 'kernel_gradient'),
-    'gradient of the cells': (gather.CellGradient, '_multiply'),
-    'gradient of alpha': (mixture, 'product'),
+    'mixing bases': [(factored, 'mix_basis')],
+    'mixing kernels': [(mixture, '_mix'), (factored, 'mixed_kernels')],
+    'convolution': [(mixture, 'convolve'), (factored, 'convolve')],
+    'gradient of the input': [(mixture, 'input_gradient'), (factored, 'input_gradient')],
+    'gradient of the kernels': [(mixture, 'kernel_gradient'), (factored, 'kernel_gradient')],
+    'gradient of the cells': [(gather.CellGradient, '_multiply')],
+    'gradient of alpha, code and basis': [(mixture, 'product'), (factored, 'product'), (factored, 'stacked_product')],
+    'attention': [(KWAttention, 'weights')],
 }
 
 
@@ -60,14 +64,15 @@ def timed(seconds: Counter) -> Iterator[None]:
         return wrapped
 
     with ExitStack() as stack:
-        for name, (owner, attribute) in PARTS.items():
-            stack.enter_context(mock.patch.object(owner, attribute, wrap(name, getattr(owner, attribute))))
+        for name, functions in PARTS.items():
+            for owner, attribute in functions:
+                stack.enter_context(mock.patch.object(owner, attribute, wrap(name, getattr(owner, attribute))))
         yield
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('row', type=workload, help='BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH')
+    parser.add_argument('row', type=workload, help='BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH[,MB]')
     parser.add_argument('--repeat', type=int, default=3, help='timed runs (default: 3)')
     parser.add_argument('--threads', type=int, help="default: torch's")
     args = parser.parse_args()

@@ -35,18 +35,18 @@ import torch  # noqa: E402
 from arguments import check_counts, workload  # noqa: E402
 from measure import Setting, Workload, build_step, seconds_of  # noqa: E402
 from mmkw.layers import KWConvNd, dynamic_layers  # noqa: E402
-from mmkw.ops import convolve, mixture, mixture_conv, products  # noqa: E402
+from mmkw.ops import convolve, kernels, mixture, mixture_conv, products  # noqa: E402
 
 NEVER = 2**62
 CHOICES: dict[str, dict[tuple[Any, str], Any]] = {
     'MKL': {(products, '_ONEDNN'): None},
-    'batch': {(products, 'ONE_BY_ONE_UP_TO'): 0},
-    'single': {(products, 'ONE_BY_ONE_UP_TO'): NEVER, (products, 'ONE_BY_ONE_FROM'): 0},
+    'batch': {(products, 'ONE_BY_ONE_FROM'): NEVER},
+    'single': {(products, 'ONE_BY_ONE_FROM'): 0},
     'grouped': {(convolve, 'PATCHES_FROM'): NEVER},
     'patches': {(convolve, 'PATCHES_FROM'): 0},
     'kept': {(mixture, 'KEEP_UP_TO'): NEVER},
     'again': {(mixture, 'KEEP_UP_TO'): 0},
-    'quarter': {(mixture, 'PART_BYTES'): mixture.PART_BYTES // 4},
+    'quarter': {(kernels, 'PART_BYTES'): kernels.PART_BYTES // 4},
 }
 
 

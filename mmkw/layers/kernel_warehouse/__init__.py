@@ -2,6 +2,7 @@
 
 from .attention import KWAttention
 from .conv import KWConv1d, KWConv2d, KWConv3d, KWConvNd, KWLinear
+from .kept import set_inference_memory
 from .spec import WarehousePlan
 from .warehouse import Warehouse, Warehouses
 
@@ -15,4 +16,5 @@ __all__ = [
     'Warehouse',
     'WarehousePlan',
     'Warehouses',
+    'set_inference_memory',
 ]

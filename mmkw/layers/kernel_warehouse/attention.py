@@ -1,10 +1,14 @@
 """The attention that weighs cells, one per layer (section 3.3), in its plain and in its basis form."""
 
+from typing import Optional
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mmkw.ops.attention import Norm, attention_weights
 from mmkw.ops.autocast import no_autocast
+from mmkw.ops.observed import is_observed
 
 _NORMS = {'BN': nn.BatchNorm1d, 'LN': nn.LayerNorm}
 
@@ -93,18 +97,97 @@ class KWAttention(nn.Module):
         with no_autocast(pooled.device.type):
             return self._logits(pooled.to(self.fc1.weight.dtype))
 
-    def _logits(self, pooled: Tensor) -> Tensor:
+    @property
+    def hidden(self) -> int:
+        """Width of the hidden vector."""
+        return self.fc1.out_features
+
+    def runs_as_one(self) -> bool:
+        """Whether nobody would see if the modules did not run: they are the ones built here, and none has hooks."""
+        norm, linear = self.norm1, (self.fc1, self.fc2, *([self.fc3] if self.has_basis else []))
+        is_known = type(norm) in (nn.BatchNorm1d, nn.LayerNorm) or (
+            isinstance(norm, nn.modules.batchnorm._BatchNorm)
+            and not norm.training  # a synchronized one, or one of those
+        )
+        return (
+            is_known
+            and norm.weight is not None
+            and norm.bias is not None
+            and all(type(layer) is nn.Linear for layer in linear)
+            and type(self.relu) is nn.ReLU
+            and not self.fc1.weight.is_meta
+            and not _has_hooks(self)
+            and not is_observed()
+        )
+
+    def weights(
+        self,
+        pooled: Tensor,
+        temperature: Optional[Tensor],
+        beta: Tensor,
+        second: Optional[tuple[Tensor, Tensor]] = None,
+        as_code: bool = False,
+    ) -> Tensor:
+        """Weights of the mix for a pooled input, or their code, in one node: see :func:`attention_weights`.
+
+        Args:
+            pooled: ``(B, in_channels)``.
+            temperature: tau; None is a layer that is at 0 whatever the temperature is.
+            beta: ``(m, n)``.
+            second: What :meth:`second_layer` returns. Default: None, it is called.
+            as_code: Whether to return the code. Default: False.
+        """
+        self._check_batch(pooled)
+        with no_autocast(pooled.device.type):
+            fc1, second = (self.fc1.weight, self.fc1.bias), second or self.second_layer()
+            norm = (Norm.of(self.norm1), self.norm1.weight, self.norm1.bias)
+            return attention_weights(pooled.to(fc1[0].dtype), fc1, norm, second, temperature, beta, as_code)
+
+    def second_layer(self) -> tuple[Tensor, Tensor]:
+        """Weight ``(m (n + 1), K)`` and bias of the linear map from the hidden vector to the logits."""
+        if not self.has_basis:
+            return self.fc2.weight, self.fc2.bias
+        with no_autocast(self.fc2.weight.device.type):
+            weight = self.fc2.weight.unflatten(0, (self.mixtures, -1))
+            local, basis, zero = weight.split((self.local, self.basis, 1), 1)
+            others = torch.matmul(self.fc3.weight, basis)
+            before, after = others[:, : self.first_local], others[:, self.first_local :]
+            return torch.cat((before, local, after, zero), 1).flatten(0, 1), self.basis_bias.flatten()
+
+    def _check_batch(self, pooled: Tensor) -> None:
         if self.needs_two_samples and len(pooled) == 1:
             raise ValueError(
                 "the attention's batch norm cannot train on a batch of 1, which may be the last batch of an epoch: set "
                 'drop_last=True in train_dataloader (or its batch_sampler), use at least 2 samples per GPU, '
                 "norm_eval=True in the backbone, or norm='LN'"
             )
+
+    def _logits(self, pooled: Tensor) -> Tensor:
+        return self.logits_of(self.hidden_vector(pooled))
+
+    def hidden_vector(self, pooled: Tensor) -> Tensor:
+        """What the second layer maps, ``(B, K)``, for a pooled input in the type of the weights."""
+        self._check_batch(pooled)
+        return self.relu(self.norm1(self.fc1(pooled)))
+
+    def logits_of(self, hidden: Tensor) -> Tensor:
+        """Logits ``(B, m, n + 1)`` of the hidden vector."""
         # The batch size is not named here, since naming it would fix it in an exported graph.
-        logits = self.fc2(self.relu(self.norm1(self.fc1(pooled)))).unflatten(-1, (self.mixtures, -1))
+        logits = self.fc2(hidden).unflatten(-1, (self.mixtures, -1))
         if not self.has_basis:
             return logits
         local, basis, zero = logits.split((self.local, self.basis, 1), dim=-1)
         others = self.fc3(basis)
         before, after = others[..., : self.first_local], others[..., self.first_local :]
         return torch.cat((before, local, after, zero), dim=-1) + self.basis_bias
+
+
+_HOOKS = [name for name in nn.Module().__dict__ if name.endswith('_hooks') and 'state_dict' not in name]
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Whether a module, a part of it, or all modules have hooks that run in a pass."""
+    everywhere = nn.modules.module
+    return any(getattr(everywhere, f'_global{name}', None) for name in _HOOKS) or any(
+        part.__dict__.get(name) for part in (module, *module.children()) for name in _HOOKS
+    )

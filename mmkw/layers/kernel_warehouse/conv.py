@@ -5,27 +5,29 @@ from typing import Any, Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmkw.layers.base import DynamicConvNd, LinearForm, Size
+from mmkw.layers.base import LinearForm, Size
 from mmkw.layers.dynamic import TemperatureRange
 from mmkw.layers.fit import guard
 from mmkw.ops import (
     ATTENTION_FUNCTIONS,
-    ZERO_CELL,
     Cut,
     assemble_kernel,
     contrasting_attention,
-    cut_kernel,
-    mixture_conv,
     num_mixtures,
     start_matrix,
 )
 from mmkw.ops._pooling import means, pool_in_passing
+from mmkw.ops.association import Factors
+from mmkw.ops.kernels import to_kernel
 
 from .attention import KWAttention
+from .kept import KeepingLayer, Kept
+from .mixing import mix_and_convolve, ready_kernels
+from .starting import StartingLayer
 from .warehouse import Warehouse, Warehouses
 
 
-class KWConvNd(DynamicConvNd):
+class KWConvNd(KeepingLayer, StartingLayer):
     """What the KernelWarehouse convolutions share: torch's arguments, then those of KernelWarehouse.
 
     Args:
@@ -103,6 +105,7 @@ class KWConvNd(DynamicConvNd):
             nonlocal_basis_ratio,
             local_cells=(first_cell, int(warehouse.budget * self.mixtures)),
         )
+        self.kept = Kept(self.warehouses.add_factors(self.factors)) if self.has_factors else None
 
     def _take_cells(self, warehouse: Warehouse) -> int:
         """Take cells, note what the mixtures are at temperature 1 (beta), and return the first cell taken."""
@@ -156,27 +159,20 @@ class KWConvNd(DynamicConvNd):
         return self.mixtures * self.cells.numel()
 
     @property
+    def has_factors(self) -> bool:
+        """Whether its weights of the mix have a basis: those of CAF do."""
+        return self.attention_function == 'caf' and self.share_cells
+
+    @property
+    def factors(self) -> Factors:
+        """Sizes of the code, the basis and the cells; the basis has rows for the hidden vector, a bias and beta."""
+        rows = self.attention.hidden + (1 if self.start_strategy == 'none' else 2)
+        return Factors(self.mixtures, rows, self.cells_mixed, self.cells.numel() // len(self.cells))
+
+    @property
     def temperature(self) -> Tensor:
         """tau of all layers that mix from the network's warehouses."""
         return self.warehouses.temperature
-
-    def fixed_alpha(self) -> Tensor:
-        """beta, which alpha is at tau = 1 for every input."""
-        if self.temperature != 1:
-            raise ValueError(f'tau = {float(self.temperature):g}')
-        if self.start_strategy == 'none':
-            raise ValueError("start='none'")
-        return self.beta
-
-    def start_assignment(self) -> list[int]:
-        """Cell of each mixture at temperature 1, -1 for the zero cell.
-
-        Raises:
-            ValueError: If the layer's mixtures do not start at single cells.
-        """
-        if self.start_strategy != 'one_to_one':
-            raise ValueError(f'start={self.start_strategy!r} assigns no single cell to a mixture')
-        return [int(row.argmax()) if row.any() else ZERO_CELL for row in self.beta]
 
     def reset_attention(self) -> None:
         """Initialise the attention as at first."""
@@ -184,9 +180,9 @@ class KWConvNd(DynamicConvNd):
 
     def alpha(self, x: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for a prepared input."""
-        return self._alpha_of(self.attention(means(x)))
+        return self.alpha_of(self.attention(means(x)))
 
-    def _alpha_of(self, logits: Tensor) -> Tensor:
+    def alpha_of(self, logits: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for logits of the attention, ``(B, m, n + 1)``."""
         temperature = self.temperature if self.start_strategy != 'none' else 0.0
         if self.share_cells:
@@ -201,6 +197,10 @@ class KWConvNd(DynamicConvNd):
         """Kernels ``(B, out_channels, in_channels / groups, *kernel_size)`` of ``(B, m, n)``."""
         return assemble_kernel(alpha, self.cells, self.kernel_shape)
 
+    def kernels_of(self, mixed: Tensor) -> Tensor:
+        """Kernels of mixed cells ``(B, m, c)``."""
+        return to_kernel(mixed, self.cells.shape[1:], self.kernel_shape)
+
     def attention_map(self, x: Tensor) -> Tensor:
         """alpha and, last, the zero cell's weight, which the layer drops: ``(B, m, n + 1)``."""
         weights = ATTENTION_FUNCTIONS[self.attention_function](self.attention(means(x)).double())
@@ -212,35 +212,13 @@ class KWConvNd(DynamicConvNd):
         tau = self.temperature.double()
         return (1 - tau) * weights + tau * self.start_map()
 
-    def start_map(self) -> Tensor:
-        """beta, and 1 in the last column where a mixture starts at the zero cell: ``(m, n + 1)``."""
-        beta = self.beta.double()
-        at_zero_cell = ~beta.any(-1, keepdim=True)
-        return torch.cat((beta, at_zero_cell if self.start_strategy != 'none' else at_zero_cell * 0), -1)
-
-    def check_start(self) -> None:
-        """Check that every mixture starts at a single cell, or at the zero cell."""
-        self.start_assignment()
-
-    @torch.no_grad()
-    def start_from(self, weight: Tensor) -> tuple[float, float]:
-        """Make each mixture's start cell the block of the weight that the mixture stands for (sections 3.2 and 3.3).
-
-        Exact at tau = 1 and b >= 1. Below, mixtures that start at the zero cell are lost.
-        """
-        blocks = cut_kernel(weight, self.cells.shape[1:]).to(self.cells.device)
-        cells = torch.tensor(self.start_assignment(), device=self.cells.device)
-        has_cell = cells != ZERO_CELL
-        self.cells[cells[has_cell]] = blocks[has_cell].to(self.cells.dtype)
-        squares = blocks.double().flatten(1).square().sum(1)
-        return squares[~has_cell].sum().item(), squares.sum().item()
+    def ready_kernel(self, x: Tensor) -> Tensor:
+        """Kernels for a prepared input, from a mixed basis where the layer keeps one."""
+        return ready_kernels(self, x)
 
     def _convolve(self, x: Tensor) -> Tensor:
         x, pooled = pool_in_passing(x)
-        alpha = self._alpha_of(self.attention(pooled))
-        x, padding = self._padded(x)
-        geometry = (self.stride, padding, self.dilation, self.groups)
-        return mixture_conv(x, alpha, self.cells, self.kernel_shape, self.bias, *geometry)
+        return mix_and_convolve(self, *self._padded(x), pooled)
 
     def extra_repr(self) -> str:
         """torch's arguments, and the warehouse."""

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
 
 from mmkw.layers.dynamic import SharedState
 from mmkw.ops import ZERO_CELL, Cut, cell_shape, num_cells, num_mixtures, start_assignment
+from mmkw.ops.association import Factors, worth_keeping
 
 from .words import warehouses_in_words
 
@@ -22,6 +23,10 @@ class Warehouses(SharedState):
 
     ``budgets`` has the budget b of each warehouse, which cells and mixtures alone do not tell where some of the layers
     that a warehouse was cut for are absent (:class:`mmkw.plans.WarehousePlan`).
+
+    ``factors`` has the sizes of each layer that could keep a mixed basis in inference, ``kept_layers`` the indices of
+    those that do, see :func:`mmkw.set_inference_memory`; None are those that fit in as much memory as the warehouses
+    themselves take.
     """
 
     temperature: Tensor
@@ -29,10 +34,24 @@ class Warehouses(SharedState):
     def __init__(self) -> None:
         super().__init__()
         self.budgets: dict[str, float] = {}
+        self.factors: list[Factors] = []
+        self.kept_layers: Optional[frozenset[int]] = None
         self.register_buffer('temperature', torch.zeros(()))
 
     def __getitem__(self, name: str) -> nn.Parameter:
         return self._parameters[name]
+
+    def keeps(self, index: int) -> bool:
+        """Whether the layer whose factors have this index keeps its mixed basis."""
+        if self.kept_layers is None:
+            self.kept_layers = frozenset(worth_keeping(self.factors, sum(p.numel() for p in self.parameters())))
+        return index in self.kept_layers
+
+    def add_factors(self, factors: Factors) -> int:
+        """Count in a layer; its index in ``factors``."""
+        self.factors.append(factors)
+        self.kept_layers = None
+        return len(self.factors) - 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input, so that an ``nn.Sequential`` too can own its warehouses."""
@@ -93,6 +112,7 @@ class Warehouse:
         self.taken = 0
         store.budgets[name] = budget
         store.register_parameter(name, nn.Parameter(torch.empty(self.n, *self.cell)))
+        store.kept_layers = None
 
     def take(self, mixtures: int) -> list[int]:
         """Hand the next cells to a layer of ``mixtures`` mixtures, initialise them, and say which mixture starts where.
