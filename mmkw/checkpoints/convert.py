@@ -47,17 +47,19 @@ def convert_published(
 
 
 def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path], seed: int = 0) -> Path:
-    """Write an mmkw checkpoint in which a KW network starts from a plain checkpoint.
+    """Write the start of a dynamic network from a plain checkpoint, as an mmkw checkpoint.
 
-    The file has ``backbone.*`` and, for a classifier's config, ``head.*``. It is used like that of
-    :func:`convert_published`. Its temperature is 1, where the network computes what the plain one does (b >= 1). The
-    values that :func:`mmkw.conversion.warm_start` does not fill are drawn from the seed.
+    The file has ``backbone.*`` and, for a classifier's config, ``head.*``, and serves as that of
+    :func:`convert_published` does. Its temperature is the one at which the schedule of each layer starts, where it
+    computes what the plain network does (KernelWarehouse from b = 1 on). What :func:`warm_start` leaves as it is, is
+    drawn from the seed.
 
     Args:
         source: A file or address, see :func:`read_plain`.
-        target: The file to write; its folder is made if it does not exist.
-        config: The config with the KW backbone, of a detector, or of a classifier with as many classes as the source.
-        seed: Seed of the random values. Default: 0.
+        target: The file to write; its folder is made.
+        config: The config with the dynamic backbone, of a detector, or of a classifier with as many classes as the
+            source.
+        seed: Default: 0.
 
     Returns:
         Path of the file that was written.

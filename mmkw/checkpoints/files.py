@@ -18,7 +18,7 @@ from torch import nn
 
 from mmkw.config import scope_of
 from mmkw.conversion import check_keys
-from mmkw.layers import check_fit
+from mmkw.layers import check_fit, temperature_keys
 
 PathLike = Union[str, Path]
 _UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError)
@@ -145,6 +145,7 @@ def load_into(model: nn.Module, path: PathLike, part: Optional[str] = None) -> N
     check_fit(model, state, f'checkpoint {path}', '' if part is None else f'{part}.')
     if part is not None:
         state = {key[len(part) + 1 :]: value for key, value in state.items() if key.startswith(f'{part}.')}
-    expected = {k: v for k, v in model.state_dict().items() if k in state or not k.endswith('warehouses.temperature')}
+    optional = temperature_keys(model)
+    expected = {key: value for key, value in model.state_dict().items() if key in state or key not in optional}
     check_keys(state, expected, f'checkpoint {path} does not fit the config')
     model.load_state_dict(state)

@@ -9,7 +9,7 @@ from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
 from torch import Tensor, nn
 
 from mmkw.conversion import fit_plain, warm_start
-from mmkw.layers import set_temperature
+from mmkw.layers import set_temperature, temperature_ranges
 
 from .files import fetch_checkpoint, read_checkpoint
 from .names import ConvNeXtNames, MobileNetV2Names, ResNetNames
@@ -70,7 +70,9 @@ def plain_to_mmkw(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str,
 
 
 def warm_start_from_plain(model: nn.Module, state: Mapping[str, Tensor], source: str) -> dict[str, float]:
-    """Fill a KW backbone, or a classifier with one, from a plain checkpoint; the temperature becomes 1.
+    """Fill a dynamic backbone, or a classifier with one, from a plain checkpoint.
+
+    The temperature of every layer becomes the one at which its schedule starts.
 
     Args:
         model: A backbone, or a model whose only parts with parameters are ``backbone`` and ``head``.
@@ -87,10 +89,13 @@ def warm_start_from_plain(model: nn.Module, state: Mapping[str, Tensor], source:
         errors = warm_start(model, _for_model(state, model))
     except ValueError as error:
         raise ValueError(f'checkpoint {source} cannot start the model: {_explain(error, state, model)}') from error
-    set_temperature(model, 1)
+    if temperature_ranges(model):
+        set_temperature(model, lambda own: own.start)
+    starts = sorted({own.start for _, own in temperature_ranges(model).values()})
+    place = f' at temperature {" and ".join(f"{start:g}" for start in starts)}' if starts else ''
     lost = [f'{name} {error:.3f}' for name, error in errors.items() if error]
-    exact = 'at temperature 1 the network computes what the plain one does'
-    text = f'relative error of the kernels at temperature 1: {", ".join(lost)}' if lost else exact
+    exact = f'the network computes{place} what the plain one does'
+    text = f'relative error of the kernels{place}: {", ".join(lost)}' if lost else exact
     MMLogger.get_current_instance().info(f'warm start from the plain checkpoint {source}; {text}')
     return errors
 

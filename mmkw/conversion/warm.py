@@ -32,16 +32,14 @@ def warm_start(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, float
 
     Raises:
         ValueError: If keys are missing, not expected or of another shape, or a layer has no start that computes what
-            a plain one does (a KernelWarehouse layer whose mixtures do not start at single cells). The model is then
-            unchanged.
+            a plain one does (a gate, CondConv, or a KernelWarehouse layer whose mixtures do not start at single
+            cells). The model is then unchanged.
     """
     fitted = fit_plain(model, state)
     name_of = parameter_names(model)
     lost: dict[str, float] = {}
     whole: dict[str, float] = {}
     layers = dynamic_layers(model)
-    for layer in layers.values():
-        layer.check_start()
     with torch.no_grad():
         for key, value in _plain_values(model).items():
             if key in fitted:
@@ -72,6 +70,11 @@ def fit_plain(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor
     layers = dynamic_layers(model)
     if not layers:
         raise ValueError(f'{type(model).__name__} has no dynamic layer to start warm')
+    for name, layer in layers.items():
+        try:
+            layer.check_start()
+        except ValueError as error:
+            raise ValueError(f'{name!r} cannot start as a plain layer: {error}') from error
     expected = _plain_values(model)
     for name, layer in layers.items():
         expected.update((f'{name}.{key}', value) for key, value in layer.plain_layer().state_dict().items())

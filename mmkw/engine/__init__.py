@@ -7,7 +7,7 @@ from .epoch_seed_hook import EpochSeedHook
 from .parameter_rules import see_banks_as_layers
 from .preflight import check_files
 from .safe_load import allow_training_checkpoints
-from .temperature_hook import KWTemperatureHook
+from .temperature_hook import KWTemperatureHook, TemperatureHook
 
 allow_training_checkpoints()
 see_banks_as_layers()
@@ -16,6 +16,7 @@ __all__ = [
     'EpochSeedHook',
     'KWTemperatureHook',
     'LaunchError',
+    'TemperatureHook',
     'allow_training_checkpoints',
     'check_batches',
     'check_files',

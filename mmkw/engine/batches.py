@@ -25,7 +25,7 @@ def check_batches(runner: Runner) -> None:
     Norms that ``norm_eval`` or ``frozen_stages`` hold fixed can take a single image, and so can synchronized norms on
     several GPUs. The sizes of the batches follow from the built data set, its samplers and the number of GPUs. They are
     known for the batch samplers of torch and mmdet, but not for those of videos. tools/train.py calls this function,
-    and so does KWTemperatureHook, for trainings that other tools start.
+    and so does TemperatureHook, for trainings that other tools start.
 
     Args:
         runner: The Runner that is about to train. Its data loader is built if it is not built yet, and its model is put

@@ -14,7 +14,7 @@ from torch import nn
 from mmkw.config import LaunchError, init_entries, type_name
 
 from .batches import check_batches
-from .preflight import check_checkpoint, check_files, check_start_weights, start_weights
+from .preflight import check_checkpoint, check_files, check_schedule, check_start_weights, start_weights
 
 
 def runner_to_train(
@@ -58,6 +58,7 @@ def runner_to_train(
         _start_without_files(runner.model)
     else:
         check_start_weights(runner.model)
+        check_schedule(runner.model, runner.hooks)
     # If init_cfg fills the backbone, load_from need not contain it.
     if config.get('load_from') and (config.get('resume') or not list(start_weights(config.get('model')))):
         check_checkpoint(runner.model, config.load_from)

@@ -1,19 +1,22 @@
 """Finds out before a run starts which files it lacks, and which weights do not fit."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmkw.checkpoints.files import read_checkpoint
 from mmkw.config import LaunchError, init_entries, type_name
-from mmkw.layers import check_fit
+from mmkw.layers import check_fit, temperature_ranges
+
+from .temperature_hook import TemperatureHook
 
 # These datasets download their files if they are missing.
 _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
@@ -36,16 +39,13 @@ def check_files(cfg: Config, stage: str = 'train') -> None:
         stage: ``'train'`` (with its validation) or ``'test'``. Default: ``'train'``.
 
     Raises:
-        LaunchError: If anything is missing; the first lines name each file, where to get it and where to put it. Also
-            if the training makes a warm start and has no hook that lowers the temperature.
+        LaunchError: If anything is missing. The first lines name each file, where to get it and where to put it.
     """
     keys: dict[str, str] = {}  # by path, so that each is named once
     for key, path in _needed(cfg, stage):
         if '://' not in path:
             keys.setdefault(os.path.normpath(os.path.expanduser(path)), key)
     missing = {path: key for path, key in keys.items() if not _is_there(path)}
-    if stage == 'train' and not cfg.get('resume'):
-        _check_schedule(cfg)
     if missing:
         raise LaunchError(_message(missing, cfg.get('sources') or {}))
 
@@ -67,6 +67,29 @@ def check_start_weights(model: nn.Module) -> None:
                     raise LaunchError(f'{type(module).__name__}: {error}\nNothing was started.') from error
             elif type_name(entry) in _OF_MMENGINE:
                 check_checkpoint(module, entry['checkpoint'], entry.get('prefix'))
+
+
+def check_schedule(model: nn.Module, hooks: Iterable[Hook]) -> None:
+    """Check that a hook lowers the temperature at which layers start warm.
+
+    Args:
+        model: The model, before its ``init_cfg`` is carried out.
+        hooks: Those of its Runner.
+
+    Raises:
+        LaunchError: If none does.
+    """
+    if any(isinstance(hook, TemperatureHook) for hook in hooks):
+        return
+    for module in model.modules():
+        entries = init_entries(getattr(module, 'init_cfg', None))
+        ranges = [own for _, own in temperature_ranges(module).values()]
+        if ranges and 'PlainPretrained' in map(type_name, entries):
+            raise LaunchError(
+                f'PlainPretrained starts the {type(module).__name__} at temperature {ranges[0].start:g}, where its '
+                "attentions do little or nothing, and no hook lowers it; add dict(type='TemperatureHook', end=...) to "
+                'custom_hooks'
+            )
 
 
 def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) -> None:
@@ -105,22 +128,6 @@ def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
         yield 'load_from', cfg.load_from
     if stage == 'train' and not cfg.get('resume'):
         yield from start_weights(cfg.get('model'))
-
-
-def _check_schedule(cfg: Config) -> None:
-    hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or ()]
-    if 'PlainPretrained' in _types(cfg.get('model')) and 'KWTemperatureHook' not in hooks:
-        raise LaunchError(
-            'PlainPretrained starts the backbone at temperature 1, where attentions do nothing, and no hook lowers it; '
-            "add dict(type='KWTemperatureHook', end=...) to custom_hooks"
-        )
-
-
-def _types(node: Any) -> Iterator[str]:
-    for _, child in _children(node):
-        yield from _types(child)
-    if isinstance(node, Mapping):
-        yield type_name(node)
 
 
 def _data_files(node: Any, key: str) -> Iterator[tuple[str, str]]:

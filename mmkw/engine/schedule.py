@@ -3,7 +3,7 @@
 import itertools
 import tempfile
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
@@ -14,8 +14,11 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from mmkw.checkpoints.files import build_model
 from mmkw.config import scope_of, type_name
-from mmkw.layers import DynamicLayer, TemperatureRange
+from mmkw.layers import DynamicLayer, TemperatureRange, temperature_ranges
+
+from .temperature_hook import NAMES
 
 _runs = itertools.count()
 
@@ -25,8 +28,8 @@ class Schedule:
     """Learning rate and temperature of each iteration of a training, in order.
 
     Attributes:
-        learning_rates: Base learning rates, before any factor for single parameters.
-        temperatures: Values of tau; empty if the config has no KWTemperatureHook.
+        learning_rates: Base learning rate, before any factor of single parameters.
+        temperatures: tau of the model's first layer that has one; empty if the config has no TemperatureHook.
     """
 
     learning_rates: list[float]
@@ -36,12 +39,15 @@ class Schedule:
 def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
     """Run a config's own loop, schedulers and temperature hook over a model that does nothing.
 
+    The config's own model is built only to see what its temperature can be.
+
     Args:
         cfg: A config as for mmengine's Runner, with one optimizer.
         iterations_per_epoch: Length of an epoch. Settings that the config gives in iterations keep their length.
 
     Raises:
-        ValueError: If the config has no training loop or no single optimizer with a learning rate.
+        ValueError: If the config has no training loop or no single optimizer with a learning rate, or it has a
+            TemperatureHook and a model without a temperature.
     """
     if iterations_per_epoch < 1:
         raise ValueError(f'an epoch has at least one iteration, got {iterations_per_epoch}')
@@ -49,14 +55,15 @@ def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
     if not cfg.get('train_cfg') or learning_rate is None:
         raise ValueError('a schedule needs train_cfg and optim_wrapper.optimizer.lr, which this config has not')
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    hooks = [hook for hook in hooks if type_name(hook) == 'KWTemperatureHook']
+    hooks = [hook for hook in hooks if type_name(hook) in NAMES]
+    own = _temperature_range(cfg) if hooks else None
     recorder, scope = _Recorder(), scope_of(cfg)
     train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith(('val', 'dynamic'))}
     idle = dict.fromkeys(('runtime_info', 'timer', 'sampler_seed', 'logger', 'checkpoint'))
     by_epoch = train_cfg.get('by_epoch', type_name(train_cfg) != 'IterBasedTrainLoop')
     with tempfile.TemporaryDirectory() as folder, DefaultScope.overwrite_default_scope(scope):
         runner = Runner(
-            _Nothing(),
+            _Nothing(own),
             folder,
             train_dataloader=dict(
                 dataset=_Epoch(iterations_per_epoch),
@@ -76,6 +83,15 @@ def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
     return Schedule(recorder.learning_rates, recorder.temperatures if hooks else [])
 
 
+def _temperature_range(cfg: Config) -> TemperatureRange:
+    """What the temperature of the first layer that has one can be, in the model of a config."""
+    model = build_model(cfg)
+    ranges = [own for _, own in temperature_ranges(model).values()]
+    if not ranges:
+        raise ValueError(f'{type(model).__name__} has no dynamic layer whose temperature the TemperatureHook could set')
+    return ranges[0]
+
+
 class _Epoch(Dataset):
     metainfo: dict = {}
 
@@ -92,10 +108,9 @@ class _Epoch(Dataset):
 class _Thermometer(DynamicLayer):
     """A layer that has a temperature and does nothing with it."""
 
-    temperature_range = TemperatureRange(lowest=0.0, highest=1.0, start=1.0, end=0.0)
-
-    def __init__(self) -> None:
+    def __init__(self, own: Optional[TemperatureRange]) -> None:
         super().__init__()
+        self.temperature_range = own
         self.register_buffer('_temperature', torch.zeros(()))
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
@@ -108,9 +123,9 @@ class _Thermometer(DynamicLayer):
 class _Nothing(BaseModel):
     """A model with a temperature and an optimizer that has nothing to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: Optional[TemperatureRange]) -> None:
         super().__init__()
-        self.layer = _Thermometer()
+        self.layer = _Thermometer(own)
 
     def forward(self, *args: torch.Tensor, **kwargs: torch.Tensor) -> dict:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""Runs the attention temperature schedule (section 3.3)."""
+"""Runs the temperature schedule of dynamic layers."""
 
 import math
 from typing import Optional, Union
@@ -6,40 +6,49 @@ from typing import Optional, Union
 from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 
-from mmkw.layers import set_temperature
+from mmkw.layers import TemperatureRange, set_temperature, temperature_ranges
 
 from .batches import check_batches
 
 Batch = Optional[Union[dict, tuple, list]]
 
+# What configs call the hook: the second is the older name.
+NAMES = ('TemperatureHook', 'KWTemperatureHook')
+
 _PATHS = {'linear': lambda part: part, 'cos': lambda part: (1 - math.cos(math.pi * part)) / 2}
 
 
-@HOOKS.register_module()
-class KWTemperatureHook(Hook):
-    """Lowers tau of every KernelWarehouse layer, before the forward pass of each training iteration.
+@HOOKS.register_module(name=list(NAMES))
+class TemperatureHook(Hook):
+    """Moves the temperature of every dynamic layer that has one, before the forward pass of each training iteration.
 
-    With the defaults it is as published: ``tau(t) = max(0, 1 - (t + 1) / T)`` for global iteration t = 0, 1, ..., where
-    T is ``end`` in iterations. tau follows from the iteration, so a resumed training goes on without a jump. mmengine's
-    EMAHook averages the model; the average gets the model's tau. tau is logged as ``temperature``.
+    With the defaults each layer's goes as its method was published: ``tau(t) = max(0, 1 - (t + 1) / T)`` in
+    KernelWarehouse (section 3.3), ``tau(t) = 1 + 29 * max(0, 1 - (t + 1) / T)`` in ODConv and DY-Conv, for global
+    iteration t = 0, 1, ..., where T is ``end`` in iterations. Layers of both kinds may be in one model.
 
-    An iteration is one forward pass, which is a micro-batch if gradients are accumulated. An epoch has
-    ``len(runner.train_dataloader)`` iterations, as for mmengine's learning rate schedulers, on epoch-based and
-    iteration-based loops alike. (With mmengine's InfiniteSampler this length counts the passes of all GPUs: use
-    ``by_epoch=False`` there.)
+    An iteration is one forward pass (a micro-batch where gradients are accumulated), an epoch
+    ``len(runner.train_dataloader)`` of them, as for mmengine's learning rate schedulers, on epoch-based and
+    iteration-based loops alike. (mmengine's InfiniteSampler counts all GPUs' passes as this one's: give iterations.)
+    tau follows from the iteration, so a resumed training goes on without a jump. The average that mmengine's EMAHook
+    keeps has the model's tau. tau is logged as ``temperature``; where layers differ in it, as ``temperature_`` and the
+    class of the first layer of each kind, such as ``temperature_KWConv2d`` and ``temperature_ODConv2d``.
+
+    ``KWTemperatureHook`` is an older name of this hook.
 
     Args:
-        end: When tau reaches ``end_value``, in epochs or, with ``by_epoch=False``, in iterations.
-        by_epoch: Whether ``begin`` and ``end`` count epochs; else they count iterations. Default: True.
-        begin: tau stays at ``start_value`` until this point, in the unit of ``end``. Default: 0.
-        start_value: tau at the beginning, from 0 to 1. Default: 1.
-        end_value: tau at the end, from 0 to 1. Default: 0.
+        end: Where tau reaches ``end_value``, in epochs or, with ``by_epoch=False``, in iterations.
+        by_epoch: Default: True.
+        begin: Until where tau stays at ``start_value``, in the unit of ``end``. Default: 0.
+        start_value: For all layers. Default: None, each layer's own: 1 in KernelWarehouse, 30 in ODConv and DY-Conv.
+        end_value: For all layers. Default: None, each layer's own: 0 in KernelWarehouse, 1 in ODConv and DY-Conv.
         anneal_strategy: ``'linear'``, as published, or ``'cos'``, half a cosine wave. Default: ``'linear'``.
 
     Raises:
-        ValueError: If an argument is out of range, or when training starts, if the model has no KW layer. A training
-            that ends before the schedule is allowed, with a warning that says so.
+        ValueError: If an argument is out of range, or when training starts, if the model has no layer with a
+            temperature, or one that cannot have the given values. A training that ends before the schedule is allowed,
+            with a warning that says so.
         LaunchError: When training starts, if a batch will be too small, see :func:`mmkw.engine.check_batches`.
     """
 
@@ -48,15 +57,15 @@ class KWTemperatureHook(Hook):
         end: float,
         by_epoch: bool = True,
         begin: float = 0,
-        start_value: float = 1.0,
-        end_value: float = 0.0,
+        start_value: Optional[float] = None,
+        end_value: Optional[float] = None,
         anneal_strategy: str = 'linear',
     ) -> None:
         if not 0 <= begin < end < math.inf:
             raise ValueError(f'the temperature schedule needs 0 <= begin < end, got begin={begin!r} and end={end!r}')
         for name, value in (('start_value', start_value), ('end_value', end_value)):
-            if not 0 <= value <= 1:
-                raise ValueError(f'{name} is a temperature and must lie in [0, 1], got {value!r}')
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f'{name} is a temperature and must be a number of at least 0, got {value!r}')
         if anneal_strategy not in _PATHS:
             raise ValueError(f'anneal_strategy must be one of {sorted(_PATHS)}, got {anneal_strategy!r}')
         self.begin, self.end, self.by_epoch = begin, end, by_epoch
@@ -64,34 +73,69 @@ class KWTemperatureHook(Hook):
         self.anneal_strategy = anneal_strategy
 
     def before_train(self, runner: Runner) -> None:
-        """Set the temperature of the first iteration; raise an error for a model without KW layers or a batch of 1."""
+        """Set the temperature of the first iteration; what cannot be trained in this way is noticed here."""
         check_batches(runner)
+        self._check_values(runner.model)
         end = self.end * self._unit(runner)
         if end > runner.max_iters:
-            last = self._temperature(runner, runner.max_iters - 1)
+            rest = self._rest(runner, runner.max_iters - 1)
+            stops = [
+                f'{self._temperature(own, rest):.3g} on its way from {" to ".join(f"{v:g}" for v in self._ends(own))}'
+                for own in self._scalars(runner.model).values()
+            ]
             runner.logger.warning(
-                f'KWTemperatureHook: the temperature schedule ends after {end:g} iterations, but training already '
-                f'after {runner.max_iters}: tau stops at {last:.3g} on its way from {self.start_value:g} to '
-                f'{self.end_value:g}. Lower end={self.end:g} unless that is meant.'
+                f'TemperatureHook: the temperature schedule ends after {end:g} iterations, but training already '
+                f'after {runner.max_iters}: tau stops at {" and at ".join(stops)}. Lower end={self.end:g} unless that '
+                'is meant.'
             )
         self.before_train_iter(runner, 0)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Batch = None) -> None:
         """Set the temperature of this iteration."""
-        temperature = self._temperature(runner, runner.iter)
-        set_temperature(runner.model, temperature)
-        for hook in runner.hooks:
-            if isinstance(hook, EMAHook):
-                # The hook may average buffers, and an average of tau would lag behind.
-                set_temperature(hook.ema_model, temperature)
-        runner.message_hub.update_scalar('train/temperature', temperature)
+        rest = self._rest(runner, runner.iter)
+        # EMAHooks may average buffers, and an average of tau lags behind; of two equal ones it does not.
+        averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+        for model in (runner.model, *averages):
+            set_temperature(model, lambda own: self._temperature(own, rest))
+        for name, own in self._scalars(runner.model).items():
+            runner.message_hub.update_scalar(f'train/{name}', self._temperature(own, rest))
 
-    def _temperature(self, runner: Runner, iteration: int) -> float:
+    def _check_values(self, model: nn.Module) -> None:
+        for name in ('start_value', 'end_value'):
+            value = getattr(self, name)
+            for layer, own in temperature_ranges(model).values():
+                if value is not None and not own.allows(value):
+                    raise ValueError(f'{name}={value!r}: the temperature of a {type(layer).__name__} must be {own}')
+
+    def _scalars(self, model: nn.Module) -> dict[str, TemperatureRange]:
+        """What is logged: name -> range of the layers that it is of."""
+        kinds: dict[tuple[float, float], tuple[str, TemperatureRange]] = {}
+        for layer, own in temperature_ranges(model).values():
+            kinds.setdefault(self._ends(own), (type(layer).__name__, own))
+        return {f'temperature_{name}' if len(kinds) > 1 else 'temperature': own for name, own in kinds.values()}
+
+    def _ends(self, own: TemperatureRange) -> tuple[float, float]:
+        """Where the schedule of a layer starts and ends."""
+        return (
+            own.start if self.start_value is None else self.start_value,
+            own.end if self.end_value is None else self.end_value,
+        )
+
+    def _temperature(self, own: TemperatureRange, rest: float) -> float:
+        """tau of a layer where this part of its way is left."""
+        start, end = self._ends(own)
+        lowest, highest = sorted((start, end))
+        # Rounding may not lead out of what the layer can have.
+        return min(max(end + (start - end) * rest, lowest), highest)
+
+    def _rest(self, runner: Runner, iteration: int) -> float:
+        """Which part of the way from start to end is left."""
         unit = self._unit(runner)
         part = (iteration + 1 - self.begin * unit) / ((self.end - self.begin) * unit)
-        if part >= 1:
-            return self.end_value
-        return self.start_value + (self.end_value - self.start_value) * _PATHS[self.anneal_strategy](max(part, 0.0))
+        return 1 - _PATHS[self.anneal_strategy](min(max(part, 0.0), 1.0))
 
     def _unit(self, runner: Runner) -> int:
         return len(runner.train_dataloader) if self.by_epoch else 1
+
+
+KWTemperatureHook = TemperatureHook

@@ -4,7 +4,7 @@ from .base import DynamicConvNd
 from .block_vector import BlockVector
 from .cgc import CGCConv2d, CGCSpec
 from .dcd import DCDConv1d, DCDConv2d, DCDLinear, DCDSpec
-from .dynamic import DynamicLayer, SharedState, TemperatureRange, dynamic_layers
+from .dynamic import DynamicLayer, SharedState, TemperatureRange, dynamic_layers, temperature_keys
 from .fit import MisfitError, check_fit, guard
 from .gated import CBAMSpec, ECASpec, SESpec
 from .gates import CBAM, ECA, SE, Gate
@@ -20,7 +20,7 @@ from .kernel_warehouse import (
     Warehouses,
     set_inference_memory,
 )
-from .networks import by_definition, parameter_names, set_temperature, shared_banks
+from .networks import by_definition, parameter_names, set_temperature, shared_banks, temperature_ranges
 from .odconv import ODConv2d, ODConvSpec
 from .spec import Plan, Spec, is_convertible, register_layer
 from .weightnet import WeightNetConv2d, WeightNetSpec
@@ -76,4 +76,6 @@ __all__ = [
     'set_inference_memory',
     'set_temperature',
     'shared_banks',
+    'temperature_keys',
+    'temperature_ranges',
 ]

@@ -4,6 +4,7 @@ Everything that works on whole networks (folding, warm start, inspection, export
 through :class:`DynamicLayer`, so it works for a new method without knowing it.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Optional
 
@@ -18,6 +19,16 @@ class TemperatureRange(NamedTuple):
     highest: float
     start: float
     end: float
+
+    def allows(self, temperature: float) -> bool:
+        """Whether the temperature can have this value."""
+        return self.lowest <= temperature <= self.highest
+
+    def __str__(self) -> str:
+        """What the temperature must be, in words."""
+        if self.highest == math.inf:
+            return f'at least {self.lowest:g}'
+        return f'between {self.lowest:g} and {self.highest:g}'
 
 
 class SharedState(nn.Module):
@@ -135,7 +146,7 @@ class DynamicLayer(nn.Module):
         Raises:
             ValueError: If the method, or this layer, has no start that computes what a plain layer does.
         """
-        raise ValueError(f'a {type(self).__name__} cannot start as a plain layer')
+        raise ValueError(f'{type(self).__name__} has no start that computes what the plain layer does')
 
     def start_from(self, weight: Tensor) -> tuple[float, float]:
         """Start as a plain layer with this weight, in place, as nearly as the method can.
@@ -200,3 +211,9 @@ def takes_own_statistics(norm: nn.Module) -> bool:
 def dynamic_layers(model: nn.Module) -> dict[str, DynamicLayer]:
     """The dynamic layers of a network by name, in network order."""
     return {name: module for name, module in model.named_modules() if isinstance(module, DynamicLayer)}
+
+
+def temperature_keys(model: nn.Module) -> set[str]:
+    """Keys of a network's state dict that are temperatures of its dynamic layers; a state dict may lack them."""
+    temperatures = {id(layer.temperature) for layer in dynamic_layers(model).values()}
+    return {key for key, value in model.state_dict(keep_vars=True).items() if id(value) in temperatures}

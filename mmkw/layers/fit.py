@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .base import DynamicConvNd
-from .dynamic import SharedState, dynamic_layers
+from .dynamic import SharedState, dynamic_layers, temperature_keys
 
 State = Mapping[str, Any]
 
@@ -123,13 +123,14 @@ def _shared(owner: nn.Module) -> dict[str, SharedState]:
 def _dynamic_state(owner: nn.Module) -> dict[str, Tensor]:
     """What has to be filled: what layers share, then the layers, but for what a state dict may lack."""
     layers = dynamic_layers(owner)
-    temperatures = {id(layer.temperature) for layer in layers.values()}
-    state = {key: value for key, value in owner.state_dict(keep_vars=True).items() if id(value) not in temperatures}
+    optional = temperature_keys(owner)
+    state = owner.state_dict()
     return {
         key: value
         for names in (_shared(owner), layers)
         for key, value in state.items()
         if key.startswith(tuple(f'{name}.' if name else '' for name in names))
+        and key not in optional
         and not key.endswith('.num_batches_tracked')
     }
 

@@ -1,7 +1,8 @@
 """What is asked of, or done to, all dynamic layers of a network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Union
 
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from torch import nn
 from mmkw.ops import dynamic_conv
 
 from .base import Convolution, DynamicConvNd
-from .dynamic import SharedState, dynamic_layers
+from .dynamic import DynamicLayer, SharedState, TemperatureRange, dynamic_layers
 
 
 def parameter_names(model: nn.Module) -> dict[int, str]:
@@ -49,27 +50,33 @@ def by_definition(model: nn.Module, convolution: Convolution = dynamic_conv, rea
             layer.convolution, layer.convolution_is_ready = forms
 
 
-def set_temperature(model: nn.Module, temperature: float) -> None:
+def temperature_ranges(model: nn.Module) -> dict[str, tuple[DynamicLayer, TemperatureRange]]:
+    """The dynamic layers of a network that have a temperature, by name, each with what its temperature can be."""
+    layers = dynamic_layers(model).items()
+    return {name: (layer, layer.temperature_range) for name, layer in layers if layer.temperature_range is not None}
+
+
+def set_temperature(model: nn.Module, temperature: Union[float, Callable[[TemperatureRange], float]]) -> None:
     """Set the temperature of every dynamic layer in a model that has one.
 
     Args:
         model: Any module that holds such layers; layers elsewhere that share their temperature with these follow.
-        temperature: KernelWarehouse's tau (section 3.3): 1 makes every mixture its start cell, 0 is the plain
-            attention.
+        temperature: A value for all layers, or a function that gives a layer's value for its range. KernelWarehouse's
+            tau (section 3.3) lies between 1, where every mixture is its start cell, and 0, the plain attention; that of
+            ODConv and DY-Conv divides the logits and is at least 1, the plain attention.
 
     Raises:
         ValueError: If a layer cannot have this temperature, or no layer has one. Nothing is changed then.
     """
-    layers = dynamic_layers(model).values()
-    ranges = [(layer, layer.temperature_range) for layer in layers if layer.temperature_range is not None]
-    if not ranges:
+    layers = temperature_ranges(model)
+    if not layers:
         raise ValueError(f'{type(model).__name__} has no dynamic layer whose temperature could be set')
-    for layer, (lowest, highest, *_) in ranges:
-        if not lowest <= temperature <= highest:
-            raise ValueError(
-                f'temperature must lie in [{lowest:g}, {highest:g}], got {temperature} for a {type(layer).__name__}'
-            )
+    values = [temperature(own) if callable(temperature) else temperature for _, own in layers.values()]
+    for (name, (layer, own)), value in zip(layers.items(), values):
+        if not own.allows(value):
+            place = f' {name!r}' if name else ''
+            raise ValueError(f'the temperature of the {type(layer).__name__}{place} must be {own}, got {value}')
     with torch.no_grad():
-        for layer, _ in ranges:
+        for (layer, _), value in zip(layers.values(), values):
             if layer.temperature is not None:
-                layer.temperature.fill_(temperature)
+                layer.temperature.fill_(value)

@@ -12,9 +12,9 @@ from torch import nn
 from mmkw import convert
 from mmkw.checkpoints import PlainPretrained, plain_to_mmkw, read_plain, warm_start_from_plain
 from mmkw.conversion import warm_start
-from mmkw.engine import LaunchError
-from mmkw.engine.preflight import check_files, check_start_weights
-from mmkw.layers import KWConvNd
+from mmkw.engine import LaunchError, TemperatureHook
+from mmkw.engine.preflight import check_files, check_schedule, check_start_weights
+from mmkw.layers import KWConvNd, temperature_ranges
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
 from mmkw.plans import WarehousePlan
 from running import ROOT, run_tool
@@ -99,6 +99,38 @@ def test_cells_without_a_mixture_and_attentions_stay_as_they_are():
     for name, _ in model.warehouses.named_parameters():
         changed = (after[f'warehouses.{name}'] != before[f'warehouses.{name}']).flatten(1).any(1)
         assert changed.tolist() == [True, False] * (len(changed) // 2)
+
+
+def converted(method, **settings):
+    plain = dict(type='PlainResNet', **R18)
+    return MODELS.build(dict(type='ConvertedBackbone', backbone=plain, method=dict(type=method), **settings))
+
+
+@pytest.mark.parametrize('method', ['ODConv', 'DYConv', 'DCD', 'CGC', 'WeightNet'])
+def test_other_methods_are_exact_at_the_start_of_their_schedule(method):
+    plain = plain_of('KWResNet')
+    model, errors = started(spread(converted(method)), plain.state_dict())
+    assert set(errors.values()) == {0.0}
+    assert {float(layer.temperature) for layer, _ in temperature_ranges(model).values()} <= {30.0}
+    with torch.no_grad():
+        assert_same(model(images())[-1], plain(images())[-1])
+
+
+@pytest.mark.parametrize(
+    'method, place',
+    [
+        ('CondConv', "'layer3.1.conv1' cannot start as a plain layer: CondConv2d has no start"),
+    ],
+)
+def test_a_method_without_a_plain_start_is_refused_early_and_changes_nothing(tmp_path, method, place):
+    torch.save(plain_of('KWResNet').state_dict(), tmp_path / 'plain.pth')
+    model = converted(method, init_cfg=dict(type='PlainPretrained', checkpoint=str(tmp_path / 'plain.pth')))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(LaunchError, match=place):
+        check_start_weights(model)
+    with pytest.raises(ValueError, match=f'cannot start the model: {place}'):
+        warm_start_from_plain(model, read_plain(str(tmp_path / 'plain.pth')), 'the file')
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def resnet(depth=18):
@@ -226,24 +258,37 @@ def test_a_plain_network_is_refused():
         warm_start(nn.Linear(2, 2), {})
 
 
-def config(checkpoint, hooks):
+def config(checkpoint):
     backbone = dict(type='KWResNet', **R18, init_cfg=dict(type='PlainPretrained', checkpoint=checkpoint))
-    return Config(dict(model=dict(backbone=backbone), custom_hooks=hooks))
+    return Config(dict(model=dict(backbone=backbone)))
 
 
-def test_a_launch_names_the_missing_file_or_hook():
-    hooks = [dict(type='KWTemperatureHook', end=1)]
+def test_a_launch_names_the_missing_file():
     with pytest.raises(LaunchError, match='missing: none.pth'):
-        check_files(config('none.pth', hooks))
-    with pytest.raises(LaunchError, match="no hook lowers it; add dict.type='KWTemperatureHook'"):
-        check_files(config('torchvision://resnet18', []))
-    check_files(config('torchvision://resnet18', hooks))
+        check_files(config('none.pth'))
+    check_files(config('torchvision://resnet18'))
+
+
+@pytest.mark.parametrize('method, start', [('KernelWarehouse', 1), ('ODConv', 30), ('DYConv', 30), ('CGC', None)])
+def test_a_launch_names_the_missing_hook(method, start):
+    model = nn.Sequential(converted(method, init_cfg=dict(type='PlainPretrained', checkpoint='torchvision://resnet18')))
+    check_schedule(model, [TemperatureHook(end=1)])
+    if start is None:
+        check_schedule(model, [])  # the method has no temperature
+        return
+    message = (
+        f"starts the ConvertedPlainResNet at temperature {start}, .*no hook lowers it; add dict.type='TemperatureHook'"
+    )
+    with pytest.raises(LaunchError, match=message):
+        check_schedule(model, [])
+    model[0].init_cfg = None
+    check_schedule(model, [])
 
 
 def test_a_launch_refuses_a_checkpoint_of_another_depth(tmp_path):
     state = MODELS.build(dict(type='PlainResNet', depth=34, base_channels=8, stem_channels=8)).state_dict()
     torch.save(state, tmp_path / 'r34.pth')
-    model = nn.Sequential(MODELS.build(config(str(tmp_path / 'r34.pth'), []).model.backbone))
+    model = nn.Sequential(MODELS.build(config(str(tmp_path / 'r34.pth')).model.backbone))
     with pytest.raises(LaunchError, match='KWResNet: checkpoint .*r34.pth cannot start .* depth 34, .* depth 18'):
         check_start_weights(model)
 

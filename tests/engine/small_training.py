@@ -3,11 +3,18 @@
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from torch import Tensor, arange
+from torch import Tensor, arange, nn
 
-from mmkw.layers import KWLinear
+from mmkw.layers import DYConv2d, KWLinear, ODConv2d, temperature_ranges
 
 EPOCH = 4  # iterations
+
+# Makes a layer of each method that has a temperature.
+LAYERS = {
+    'KW': lambda: KWLinear(4, 4),
+    'ODConv': lambda: nn.Sequential(nn.Unflatten(1, (4, 1, 1)), ODConv2d(4, 4, 1)),
+    'DYConv': lambda: nn.Sequential(nn.Unflatten(1, (4, 1, 1)), DYConv2d(4, 4, 1)),
+}
 
 
 class Model(BaseModel):
@@ -17,9 +24,13 @@ class Model(BaseModel):
         super().__init__()
         self.layer, self.seen = KWLinear(4, 4) if layer is None else layer, []
 
+    @property
+    def temperature(self):
+        """Of the first layer."""
+        return next((float(layer.temperature) for layer, _ in temperature_ranges(self).values()), None)
+
     def forward(self, x: Tensor, mode: str = 'tensor'):
-        if isinstance(self.layer, KWLinear):
-            self.seen.append((self.training, float(self.layer.warehouses.temperature)))
+        self.seen.append((self.training, self.temperature))
         loss = self.layer(x).square().mean()
         return dict(loss=loss) if mode == 'loss' else [loss]
 
@@ -62,7 +73,7 @@ def make_runner(tmp_path, hook, epochs=3, by_epoch=True, layer=None, val=False, 
         train_dataloader=loader('DefaultSampler' if by_epoch else 'InfiniteSampler'),
         train_cfg=train_cfg,
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01), accumulative_counts=accumulate),
-        custom_hooks=[*hooks, dict(type='KWTemperatureHook', **hook)],
+        custom_hooks=[*hooks, dict(type='TemperatureHook', **hook)],
         default_hooks=default_hooks,
         log_processor=dict(by_epoch=by_epoch),
         experiment_name=f'{tmp_path.name}-{make_runner.count}',  # mmengine keeps loggers by name
@@ -80,6 +91,7 @@ def train(tmp_path, hook, **kwargs):
     return runner, runner.model.temperatures()
 
 
-def published(length, iterations):
+def published(length, iterations, method='KW'):
     """tau(t) of the published schedule, t = 0, 1, ..."""
-    return [max(0.0, 1 - (t + 1) / length) for t in range(iterations)]
+    rest = [max(0.0, 1 - (t + 1) / length) for t in range(iterations)]
+    return rest if method == 'KW' else [1 + 29 * part for part in rest]

@@ -8,10 +8,11 @@ from mmkw.engine.schedule import trace_schedule
 
 def config(**changes):
     cfg = dict(
+        model=dict(type='KWResNet', depth=18, base_channels=8, stem_channels=8),
         train_cfg=dict(by_epoch=True, max_epochs=4, val_interval=1),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.05)),
         param_scheduler=[dict(type='MultiStepLR', milestones=[1, 3], by_epoch=True)],
-        custom_hooks=[dict(type='KWTemperatureHook', end=2), dict(type='EpochSeedHook')],
+        custom_hooks=[dict(type='TemperatureHook', end=2), dict(type='EpochSeedHook')],
     )
     return Config(cfg | changes)
 
@@ -30,6 +31,22 @@ def test_an_iteration_based_training():
     schedule = trace_schedule(config(**changes), 2)
     assert schedule.learning_rates == pytest.approx([0.05, 0.075, 0.1, 0.1, 0.1])
     assert schedule.temperatures == pytest.approx([0.75, 0.5, 0.25, 0, 0])
+
+
+def converted(method):
+    backbone = dict(type='PlainResNet', depth=18, base_channels=8, stem_channels=8)
+    return dict(type='ConvertedBackbone', backbone=backbone, method=dict(type=method))
+
+
+def test_the_temperature_is_that_of_the_models_layers():
+    assert trace_schedule(config(model=converted('ODConv')), 2).temperatures[:5] == [22.75, 15.5, 8.25, 1, 1]
+
+
+def test_a_hook_for_a_model_without_a_temperature():
+    with pytest.raises(
+        ValueError, match='ConvertedPlainResNet has no dynamic layer whose temperature the TemperatureHook'
+    ):
+        trace_schedule(config(model=converted('CGC')), 2)
 
 
 def test_a_hook_among_the_default_hooks_counts():

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from small_training import EPOCH, make_runner, published
+from small_training import EPOCH, LAYERS, make_runner, published
 
 
-def worker(rank, port, folder):
+def worker(rank, port, folder, method):
     torch.set_num_threads(1)
     os.environ.update(RANK=str(rank), WORLD_SIZE='2', LOCAL_RANK=str(rank))
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
@@ -21,6 +21,7 @@ def worker(rank, port, folder):
         Path(folder),
         dict(end=2),
         val=True,
+        layer=LAYERS[method](),
         launcher='pytorch',
         cfg=dict(model_wrapper_cfg=wrapper),
         hooks=[dict(type='EMAHook', momentum=0.1, update_buffers=True)],
@@ -34,13 +35,14 @@ def worker(rank, port, folder):
 
 
 @pytest.mark.slow
-def test_two_processes(tmp_path):
+@pytest.mark.parametrize('method', LAYERS)
+def test_two_processes(tmp_path, method):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    mp.spawn(worker, (port, str(tmp_path)), nprocs=2)
+    mp.spawn(worker, (port, str(tmp_path), method), nprocs=2)
     epoch = EPOCH // 2  # each process has half of the data
-    taus = pytest.approx(published(2 * epoch, 3 * epoch))
-    validated = pytest.approx([tau for tau in (0.5, 0, 0) for _ in range(epoch)])
+    taus = published(2 * epoch, 3 * epoch, method)
+    validated = pytest.approx([tau for tau in taus[epoch - 1 :: epoch] for _ in range(epoch)])
     for rank in range(2):
-        assert json.loads((tmp_path / f'{rank}.json').read_text()) == [epoch, taus, validated]
+        assert json.loads((tmp_path / f'{rank}.json').read_text()) == [epoch, pytest.approx(taus), validated]

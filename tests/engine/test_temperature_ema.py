@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_training import EPOCH, make_runner, published
+from small_training import EPOCH, LAYERS, make_runner, published
 
 from mmkw.layers import KWLinear, MisfitError
 
@@ -20,9 +20,9 @@ CASES = pytest.mark.parametrize(
 
 @pytest.fixture
 def train(tmp_path):
-    def train(by_epoch, update_buffers, kind, before_or_after='before'):
+    def train(by_epoch, update_buffers, kind, before_or_after='before', layer=None):
         ema = dict(type=kind, momentum=0.1, update_buffers=update_buffers)
-        runner = make_runner(tmp_path, dict(end=3), epochs=2, by_epoch=by_epoch, val=True, hooks=[ema])
+        runner = make_runner(tmp_path, dict(end=3), epochs=2, by_epoch=by_epoch, layer=layer, val=True, hooks=[ema])
         if before_or_after == 'after':
             runner.hooks.sort(key=lambda hook: type(hook).__name__ == 'EMAHook')
         runner.train()
@@ -53,6 +53,16 @@ def test_saved_with_the_models_temperature(train, tmp_path, by_epoch, update_buf
     # The average differs from the model, so the two were not mixed up.
     weight = 'layer.warehouses.cells'
     assert not torch.equal(checkpoint['state_dict'][weight], checkpoint['ema_state_dict'][f'module.{weight}'])
+
+
+@pytest.mark.parametrize('method', ['ODConv', 'DYConv'])
+def test_the_average_has_the_models_temperature_in_other_methods(train, tmp_path, method):
+    model = train(True, True, 'mmengine.EMAHook', layer=LAYERS[method]()).model
+    taus = published(3 * EPOCH, 2 * EPOCH, method)
+    assert model.temperatures(training=True) == pytest.approx(taus)
+    assert model.temperatures(training=False) == pytest.approx([taus[EPOCH - 1]] * EPOCH + [taus[-1]] * EPOCH)
+    checkpoint = saved(tmp_path, True)
+    assert checkpoint['state_dict']['layer.1.tau'] == checkpoint['ema_state_dict']['module.layer.1.tau'] == taus[-1]
 
 
 def test_resumed_at_the_models_temperature(train, tmp_path):

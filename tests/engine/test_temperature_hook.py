@@ -5,33 +5,43 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.logging import MessageHub
-from small_training import EPOCH, published, train
+from mmengine.registry import HOOKS
+from small_training import EPOCH, LAYERS, published, train
 from torch import nn
 
-from mmkw.engine import KWTemperatureHook
-from mmkw.layers import KWLinear
+from mmkw.engine import TemperatureHook
+from mmkw.layers import KWConv2d, ODConv2d, temperature_ranges
 
 BY_EPOCH = pytest.mark.parametrize('by_epoch', [True, False], ids=['epoch based', 'iteration based'])
+METHODS = pytest.mark.parametrize('method', LAYERS)
 
 
-def values(hook, iterations, epoch_length=EPOCH):
-    """The temperatures that the hook sets at iterations 0, 1, ..."""
-    layer, found = KWLinear(4, 4).double(), []
-    runner = SimpleNamespace(model=layer, hooks=[], train_dataloader=range(epoch_length))
+def values(hook, iterations, epoch_length=EPOCH, method='KW'):
+    """What the hook sets at iterations 0, 1, ..."""
+    model, found = LAYERS[method]().double(), []
+    [(layer, _)] = temperature_ranges(model).values()
+    runner = SimpleNamespace(model=model, hooks=[], train_dataloader=range(epoch_length))
     runner.message_hub = MessageHub('temperatures')
     for runner.iter in range(iterations):
         hook.before_train_iter(runner, 0)
-        found.append(float(layer.warehouses.temperature))
+        found.append(float(layer.temperature))
     return found
 
 
+def test_both_names_are_the_hook():
+    assert HOOKS.get('TemperatureHook') is HOOKS.get('KWTemperatureHook') is TemperatureHook
+
+
 @BY_EPOCH
-def test_published_schedule(tmp_path, by_epoch):
-    _, seen = train(tmp_path, dict(end=2), by_epoch=by_epoch)
-    assert seen == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 0, 0, 0, 0, 0])
+@METHODS
+def test_published_schedule(tmp_path, by_epoch, method):
+    _, seen = train(tmp_path, dict(end=2), by_epoch=by_epoch, layer=LAYERS[method]())
+    rest = [7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 0, 0, 0, 0, 0]
+    assert seen == pytest.approx(rest if method == 'KW' else [1 + 29 * part for part in rest])
 
 
 @BY_EPOCH
@@ -40,25 +50,58 @@ def test_in_iterations(tmp_path, by_epoch):
     assert seen == pytest.approx([0.8, 0.6, 0.4, 0.2, 0, 0, 0, 0, 0, 0, 0, 0])
 
 
-@given(st.integers(1, 40), st.integers(1, 7))
-def test_published_formula_to_the_last_bit(epochs, epoch_length):
+@given(st.integers(1, 40), st.integers(1, 7), st.sampled_from(list(LAYERS)))
+def test_published_formula_to_the_last_bit(epochs, epoch_length, method):
     iterations = (epochs + 1) * epoch_length
-    found = values(KWTemperatureHook(end=epochs), iterations, epoch_length)
-    assert found == published(epochs * epoch_length, iterations)
+    found = values(TemperatureHook(end=epochs), iterations, epoch_length, method)
+    assert found == published(epochs * epoch_length, iterations, method)
+
+
+def test_layers_of_both_kinds_go_each_its_own_way(tmp_path):
+    layer = nn.Sequential(nn.Unflatten(1, (4, 1, 1)), KWConv2d(4, 4, 1), ODConv2d(4, 4, 1), ODConv2d(4, 4, 1))
+    runner, seen = train(tmp_path, dict(end=2), epochs=1, layer=layer)
+    assert seen == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8])
+    assert [float(layer.temperature) for layer, _ in temperature_ranges(layer).values()] == [0.5, 15.5, 15.5]
+    logged = {name: h.current() for name, h in runner.message_hub.log_scalars.items() if 'temperature' in name}
+    assert logged == {'train/temperature_KWConv2d': 0.5, 'train/temperature_ODConv2d': 15.5}
+    assert 'tau stops at 0.5 on its way from 1 to 0 and at 15.5 on its way from 30 to 1. ' in log_of(runner)
+
+
+def test_values_that_all_layers_can_have_hold_for_all(tmp_path):
+    layer = nn.Sequential(nn.Unflatten(1, (4, 1, 1)), KWConv2d(4, 4, 1), ODConv2d(4, 4, 1))
+    runner, _ = train(tmp_path, dict(end=2, start_value=1, end_value=1), epochs=1, layer=layer)
+    assert [float(layer.temperature) for layer, _ in temperature_ranges(layer).values()] == [1, 1]
+    assert runner.message_hub.get_scalar('train/temperature').current() == 1
+
+
+@pytest.mark.parametrize(
+    'method, values, message',
+    [
+        ('ODConv', dict(end_value=0), 'end_value=0: the temperature of a ODConv2d must be at least 1'),
+        ('DYConv', dict(start_value=0.5), 'start_value=0.5: the temperature of a DYConv2d must be at least 1'),
+        ('KW', dict(start_value=30, end_value=0), 'start_value=30: .* of a KWLinear must be between 0 and 1'),
+    ],
+)
+def test_values_that_a_layer_cannot_have_are_refused_before_training(tmp_path, method, values, message):
+    model = LAYERS[method]()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path, dict(end=2, **values), layer=model)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_begin_and_values():
-    hook = KWTemperatureHook(begin=2, end=6, by_epoch=False, start_value=0.8, end_value=0.2)
+    hook = TemperatureHook(begin=2, end=6, by_epoch=False, start_value=0.8, end_value=0.2)
     assert values(hook, 8) == pytest.approx([0.8, 0.8, 0.65, 0.5, 0.35, 0.2, 0.2, 0.2])
 
 
 def test_begin_in_epochs():
-    hook = KWTemperatureHook(begin=0.5, end=1)
+    hook = TemperatureHook(begin=0.5, end=1)
     assert values(hook, 6) == pytest.approx([1, 1, 0.5, 0, 0, 0])
 
 
 def test_cosine():
-    hook = KWTemperatureHook(end=4, by_epoch=False, anneal_strategy='cos')
+    hook = TemperatureHook(end=4, by_epoch=False, anneal_strategy='cos')
     assert values(hook, 5) == pytest.approx([(2 + math.sqrt(2)) / 4, 0.5, (2 - math.sqrt(2)) / 4, 0, 0])
 
 
@@ -69,7 +112,7 @@ def test_cosine():
 )
 def test_goes_one_way_and_arrives(span, ends, anneal_strategy):
     start, end = ends
-    hook = KWTemperatureHook(
+    hook = TemperatureHook(
         begin=span[0], end=sum(span), start_value=start, end_value=end, anneal_strategy=anneal_strategy
     )
     found = values(hook, math.ceil(sum(span) * EPOCH) + 1)
@@ -84,19 +127,20 @@ def test_accumulated_gradients_count_micro_batches(tmp_path):
 
 
 @BY_EPOCH
-@pytest.mark.parametrize('stopped_at', [1, EPOCH, EPOCH + 3])
-def test_resuming_at_any_iteration_goes_on_without_a_jump(tmp_path, by_epoch, stopped_at):
-    each_iteration = dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False))
-    train(tmp_path, dict(end=2), by_epoch=by_epoch, default_hooks=each_iteration)
+@pytest.mark.parametrize('stopped_at, method', [(1, 'KW'), (EPOCH, 'KW'), (EPOCH + 3, 'KW'), (EPOCH + 3, 'ODConv')])
+def test_resuming_at_any_iteration_goes_on_without_a_jump(tmp_path, by_epoch, stopped_at, method):
+    every = dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False))
+    settings = dict(by_epoch=by_epoch, layer=LAYERS[method]())
+    train(tmp_path, dict(end=2), default_hooks=every, **settings)
     load_from = str(tmp_path / f'iter_{stopped_at}.pth')
-    _, seen = train(tmp_path, dict(end=2), by_epoch=by_epoch, resume=True, load_from=load_from)
+    _, seen = train(tmp_path, dict(end=2), resume=True, load_from=load_from, **settings)
     # mmengine's epoch-based loop repeats the epoch in which such a checkpoint was saved; its iterations count on.
     finished = (stopped_at - 1) // EPOCH * EPOCH if by_epoch else stopped_at
     assert len(seen) == 3 * EPOCH - finished
-    assert seen == pytest.approx(published(2 * EPOCH, 4 * EPOCH)[stopped_at : stopped_at + len(seen)])
+    assert seen == pytest.approx(published(2 * EPOCH, 4 * EPOCH, method)[stopped_at : stopped_at + len(seen)])
 
 
-def test_a_model_without_kw_layers(tmp_path):
+def test_a_model_without_a_temperature(tmp_path):
     with pytest.raises(ValueError, match='has no dynamic layer'):
         train(tmp_path, dict(end=2), layer=nn.Linear(4, 4))
 
@@ -108,7 +152,7 @@ def log_of(runner):
 @BY_EPOCH
 def test_a_schedule_longer_than_the_training_is_warned_of(tmp_path, by_epoch):
     runner, seen = train(tmp_path, dict(end=4), epochs=2, by_epoch=by_epoch)
-    warnings = [line for line in log_of(runner).splitlines() if 'KWTemperatureHook' in line and 'WARNING' in line]
+    warnings = [line for line in log_of(runner).splitlines() if 'TemperatureHook' in line and 'WARNING' in line]
     assert len(warnings) == 1
     assert 'ends after 16 iterations, but training already after 8: tau stops at 0.5 ' in warnings[0]
     assert seen[-1] == 0.5
@@ -116,7 +160,7 @@ def test_a_schedule_longer_than_the_training_is_warned_of(tmp_path, by_epoch):
 
 def test_a_schedule_as_long_as_the_training_is_not(tmp_path):
     runner, seen = train(tmp_path, dict(end=3))
-    assert 'KWTemperatureHook: ' not in log_of(runner)
+    assert 'TemperatureHook: ' not in log_of(runner)
     assert seen[-1] == 0
 
 
@@ -129,11 +173,11 @@ def test_a_schedule_as_long_as_the_training_is_not(tmp_path):
         (dict(end=2, begin=-1), 'begin=-1 and end=2'),
         (dict(end=math.nan), 'end=nan'),
         (dict(end=math.inf), 'end=inf'),
-        (dict(end=2, start_value=1.5), 'start_value .* got 1.5'),
+        (dict(end=2, start_value=math.inf), 'start_value .* got inf'),
         (dict(end=2, end_value=-0.1), 'end_value .* got -0.1'),
         (dict(end=2, anneal_strategy='step'), "one of .'cos', 'linear'., got 'step'"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        KWTemperatureHook(**arguments)
+        TemperatureHook(**arguments)
