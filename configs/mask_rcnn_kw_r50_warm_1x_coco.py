@@ -8,4 +8,4 @@ sources = dict(_delete_=True)
 model = dict(
     backbone=dict(frozen_stages=0, init_cfg=dict(_delete_=True, type='PlainPretrained', checkpoint=checkpoint))
 )
-custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=4)]  # noqa: F821
+custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=4)]  # noqa: F821

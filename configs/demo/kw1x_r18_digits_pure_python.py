@@ -13,7 +13,7 @@ from mmpretrain.models import GlobalAveragePooling, ImageClassifier, LinearClsHe
 from mmpretrain.visualization import UniversalVisualizer
 from torch.optim import AdamW
 
-from mmkw.engine import EpochSeedHook, KWTemperatureHook
+from mmkw.engine import EpochSeedHook, TemperatureHook
 from mmkw.models import KWResNet
 
 model = dict(
@@ -67,6 +67,6 @@ default_hooks = dict(
     sampler_seed=dict(type=DistSamplerSeedHook),
     visualization=dict(type=VisualizationHook, enable=False),
 )
-custom_hooks = [dict(type=EpochSeedHook), dict(type=KWTemperatureHook, end=20)]
+custom_hooks = [dict(type=EpochSeedHook), dict(type=TemperatureHook, end=20)]
 visualizer = dict(type=UniversalVisualizer, vis_backends=[dict(type=LocalVisBackend)])
 randomness = dict(seed=0)

@@ -123,5 +123,5 @@ default_hooks = dict(
 )
 # The published schedule takes 20 epochs. This short training ends inside it, at tau = 0.4: a fall to 0 within so few
 # iterations costs more AP than they can win back.
-custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=20)]  # noqa: F821
+custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=20)]  # noqa: F821
 randomness = dict(seed=0)

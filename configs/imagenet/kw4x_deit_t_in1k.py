@@ -9,4 +9,4 @@ model = dict(
         budget='4x',
     )
 )
-custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=20)]  # noqa: F821
+custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=20)]  # noqa: F821

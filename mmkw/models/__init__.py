@@ -17,7 +17,7 @@ from mmkw.layers import (
 from . import padded  # noqa: F401 - registers mmcv's layers
 from .converted import converted_backbone, kw_backbone
 from .convnext import KWConvNeXt
-from .linear_head import ConvertedLinearClsHead, KWLinearClsHead
+from .linear_head import ConvertedLinearClsHead, DropoutLinearClsHead, KWLinearClsHead
 from .mobilenet_v2 import KWMobileNetV2
 from .resnet import KWResNet, PlainResNet
 
@@ -27,6 +27,7 @@ for _layer in _LAYERS:
 
 __all__ = [
     'ConvertedLinearClsHead',
+    'DropoutLinearClsHead',
     'KWConvNeXt',
     'KWLinearClsHead',
     'KWMobileNetV2',

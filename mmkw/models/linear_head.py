@@ -1,10 +1,11 @@
-"""Classifiers whose weight depends on the features."""
+"""Classifiers whose weight depends on the features, and the plain one with dropout."""
 
 from collections.abc import Mapping
 from typing import Any, Union
 
 from mmengine.registry import MODELS
 from mmpretrain.models.heads import LinearClsHead
+from torch import Tensor, nn
 
 from mmkw.conversion import convert
 
@@ -63,3 +64,25 @@ class KWLinearClsHead(ConvertedLinearClsHead):
             reduction=reduction,
         )
         super().__init__(num_classes, in_channels, method, **kwargs)
+
+
+@MODELS.register_module()
+class DropoutLinearClsHead(LinearClsHead):
+    """mmpretrain's linear classifier, which has no dropout, with dropout of the features (ODConv's release: 0.2).
+
+    Args:
+        num_classes, in_channels: As in mmpretrain.
+        dropout: Probability that a feature is 0 in training.
+        **kwargs: Any other argument of mmpretrain's LinearClsHead.
+
+    Raises:
+        ValueError: If ``dropout`` is no probability.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, dropout: float, **kwargs: Any) -> None:
+        super().__init__(num_classes, in_channels, **kwargs)
+        self.dropout = nn.Dropout(dropout)
+
+    def pre_logits(self, feats: tuple[Tensor]) -> Tensor:
+        """The features ``(B, in_channels)`` that the linear layer sees."""
+        return self.dropout(super().pre_logits(feats))

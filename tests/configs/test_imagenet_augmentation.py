@@ -6,12 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from imagenet_configs import NAMES, build, config
+from imagenet_configs import ADVANCED, NAMES, build, config
 from mmcv.transforms import Compose
 from mmengine.registry import TRANSFORMS, DefaultScope
 
-STRONG = [name for name in NAMES if 'mbv2' not in name]
-MIXED = [name for name in STRONG if name != 'kw1d4_r18']
+MIXED = [name for name in ADVANCED if name != 'kw1d4_r18']
 
 
 def transforms(pipeline):
@@ -32,12 +31,13 @@ def strong():
 @pytest.mark.parametrize('name', NAMES)
 def test_order(name):
     steps = transforms(config(name).train_dataloader.dataset.pipeline)
-    more = ['RandAugment', 'RandomErasing'] if name in STRONG else []  # and no colour jitter
+    more = ['RandAugment', 'RandomErasing'] if name in ADVANCED else []  # and no colour jitter
     assert names(steps) == ['RandomResizedCrop', 'RandomFlip', *more]
 
 
 @pytest.mark.parametrize(
-    'name, interpolation', [('kw1x_r50', 'bicubic'), ('convnext_t', 'bicubic'), ('mbv2', 'bilinear')]
+    'name, interpolation',
+    [('kw1x_r50', 'bicubic'), ('convnext_t', 'bicubic'), ('mbv2', 'bilinear'), ('r18_100e', 'bilinear')],
 )
 def test_sizes_and_interpolation(name, interpolation):
     image = dict(img=np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from imagenet_configs import NAMES, build, config
+from imagenet_configs import ADVANCED, MOBILENETS, NAMES, TRADITIONAL, build, config, plain_backbone
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS
@@ -14,8 +14,14 @@ from torch import nn
 
 from mmkw.engine.schedule import trace_schedule
 
-KW = [name for name in NAMES if name.startswith('kw')]
-SMOOTHED = {'kw1x_mbv2', 'kw4x_mbv2', 'kw4x_mbv2_w050'} | {name for name in NAMES if 'mbv2' not in name}
+FOUR_KERNELS = [f'{method}_{width}' for method in ('dyconv4x', 'odconv4x') for width in ('mbv2', 'mbv2_w050')]
+SMOOTHED = {'kw1x_mbv2', 'kw4x_mbv2', 'kw4x_mbv2_w050', *FOUR_KERNELS, *ADVANCED}
+# Epochs until the temperature has reached its end.
+TEMPERATURE_EPOCHS = {
+    **{name: 15 if name in MOBILENETS else 20 for name in NAMES if name.startswith('kw')},
+    **{name: 10 for name in NAMES if name.startswith(('dyconv', 'odconv'))},
+    **{name: 10 for name in TRADITIONAL if name.startswith('kw')},
+}
 
 
 @pytest.fixture(scope='module')
@@ -27,11 +33,11 @@ def traces():
         hooks = [hook for hook in cfg.custom_hooks if hook.type != 'EMAHook']
         said = repr((cfg.train_cfg, cfg.param_scheduler, cfg.default_hooks, hooks, cfg.optim_wrapper.optimizer))
         found[name] = once[said] = once.get(said) or trace_schedule(cfg, 3)
-    assert len(once) == 4
+    assert len(once) == 8
     return found
 
 
-@pytest.mark.parametrize('name', [name for name in NAMES if 'mbv2' not in name])
+@pytest.mark.parametrize('name', ADVANCED)
 def test_warm_up_then_cosine_over_300_epochs(traces, name):
     rates = traces[name].learning_rates
     warm_up, rest = 20 * 3, 280 * 3
@@ -44,7 +50,7 @@ def test_warm_up_then_cosine_over_300_epochs(traces, name):
         assert rates[warm_up + t] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('name', [name for name in NAMES if 'mbv2' in name])
+@pytest.mark.parametrize('name', MOBILENETS)
 def test_cosine_over_150_epochs(traces, name):
     rates = traces[name].learning_rates
     assert len(rates) == 150 * 3
@@ -52,17 +58,27 @@ def test_cosine_over_150_epochs(traces, name):
         assert rates[t] == pytest.approx(1e-6 + (0.05 - 1e-6) * (1 + math.cos(math.pi * t / 450)) / 2)
 
 
-@pytest.mark.parametrize('name', KW)
-def test_temperature(traces, name):
-    length = (15 if 'mbv2' in name else 20) * 3
+@pytest.mark.parametrize('name', TRADITIONAL)
+def test_steps_at_30_60_and_90_of_100_epochs(traces, name):
+    rates = traces[name].learning_rates
+    assert rates == pytest.approx([0.1] * 90 + [0.01] * 90 + [0.001] * 90 + [0.0001] * 30)
+
+
+@pytest.mark.parametrize('name, epochs', TEMPERATURE_EPOCHS.items())
+def test_temperature(traces, name, epochs):
+    length = epochs * 3
     taus = traces[name].temperatures
+    # Between the method's own ends: 1 and 0, or 30 and 1.
+    start, end = (1, 0) if name.startswith('kw') else (taus[0] + (taus[0] - taus[-1]) / (length - 1), taus[-1])
+    assert start > end
+    parts = [1 - 1 / length, 1 - 11 / length, 1 / length, 0, 0, 0]
     assert [taus[t] for t in (0, 10, length - 2, length - 1, length, -1)] == pytest.approx(
-        [1 - 1 / length, 1 - 11 / length, 1 / length, 0, 0, 0]
+        [end + (start - end) * part for part in parts]
     )
 
 
-@pytest.mark.parametrize('name', sorted(set(NAMES) - set(KW)))
-def test_plain_networks_have_no_temperature(traces, name):
+@pytest.mark.parametrize('name', sorted(set(NAMES) - set(TEMPERATURE_EPOCHS)))
+def test_other_networks_have_no_temperature(traces, name):
     assert traces[name].temperatures == []
 
 
@@ -80,19 +96,20 @@ def test_batch_that_the_rate_is_for(name):
     cfg = config(name)
     step = 8 * cfg.train_dataloader.batch_size * cfg.optim_wrapper.get('accumulative_counts', 1)
     rate = cfg.optim_wrapper.optimizer.lr
-    assert (step, rate) == ((256, 0.05) if 'mbv2' in name else (4096, 4e-3))
+    expected = (256, 0.05) if name in MOBILENETS else (256, 0.1) if name in TRADITIONAL else (4096, 4e-3)
+    assert (step, rate) == expected
     assert [scaled_rate(cfg, gpus) for gpus in (8, 4, 64)] == pytest.approx([rate, rate / 2, rate * 8])
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_optimizer(name):
     optimizer = build_optim_wrapper(nn.Linear(1, 1), config(name).optim_wrapper).optimizer
-    if 'mbv2' in name:
-        assert type(optimizer) is torch.optim.SGD
-        assert (optimizer.defaults['momentum'], optimizer.defaults['nesterov']) == (0.9, True)
-    else:
+    if name in ADVANCED:
         assert type(optimizer) is torch.optim.AdamW
         assert optimizer.defaults['betas'] == (0.9, 0.999)
+    else:
+        assert type(optimizer) is torch.optim.SGD
+        assert (optimizer.defaults['momentum'], optimizer.defaults['nesterov']) == (0.9, name in MOBILENETS)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +135,12 @@ def test_optimizer(name):
             ['warehouses.stage6_expand', 'layer2.0.conv.0.conv.weight', 'conv2.conv.attention.fc2.weight'],
             ['conv1.bn.weight', 'conv2.conv.attention.fc2.bias', 'conv2.conv.attention.norm1.bias'],
         ),
+        (
+            'odconv4x_mbv2_w050',
+            4e-5,
+            ['conv1.conv.weight', 'conv2.conv.kernels', 'conv2.conv.attention.fc.weight'],
+            ['conv2.conv.attention.bn.weight', 'conv2.conv.attention.kernel_fc.bias'],
+        ),
     ],
 )
 def test_matrices_decay_and_one_dimensional_tensors_and_biases_do_not(name, decay, decayed, undecayed):
@@ -132,6 +155,23 @@ def test_matrices_decay_and_one_dimensional_tensors_and_biases_do_not(name, deca
         assert decays[key] == (0 if p.dim() == 1 or key.endswith('bias') else decay), key
 
 
+@pytest.mark.parametrize('name', ['odconv1x_r18_100e', 'kw1x_r18_100e'])
+def test_everything_decays_in_the_traditional_recipe(name):
+    cfg = config(name)
+    plain_backbone(cfg).update(stem_channels=16, base_channels=16)
+    cfg.model.head.in_channels = 128
+    model = build(cfg)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    assert {group['weight_decay'] for group in groups} == {1e-4}
+    assert sum(len(group['params']) for group in groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize('name', TRADITIONAL)
+def test_dropout_is_of_odconv_4x_alone(name):
+    head = build(config(name), 'head')
+    assert [m.p for m in head.modules() if isinstance(m, nn.Dropout)] == ([0.2] if name == 'odconv4x_r18_100e' else [])
+
+
 def drop_rates(backbone):
     blocks = [m for m in backbone.modules() if hasattr(m, 'drop_path')]
     return [getattr(block.drop_path, 'drop_prob', 0.0) for block in blocks]
@@ -140,11 +180,13 @@ def drop_rates(backbone):
 @pytest.mark.parametrize(
     'name, rate',
     [('r18', 0), ('kw1d4_r18', 0), ('kw1d2_r18', 0), ('kw1x_r18', 0.1), ('kw2x_r18', 0.1), ('kw4x_r18', 0.1)]
-    + [('r50', 0.1), ('kw1d2_r50', 0.1), ('kw1x_r50', 0.1), ('kw4x_r50', 0.1)],
+    + [('r50', 0.1), ('kw1d2_r50', 0.1), ('kw1x_r50', 0.1), ('kw4x_r50', 0.1)]
+    + [('dyconv4x_r18', 0.1), ('odconv4x_r18', 0.1), ('dyconv4x_r50', 0.1), ('odconv4x_r50', 0.1)]
+    + [(name, 0) for name in TRADITIONAL],
 )
 def test_every_resnet_block_has_the_same_stochastic_depth(name, rate):
     cfg = config(name)
-    cfg.model.backbone.update(stem_channels=16, base_channels=16)
+    plain_backbone(cfg).update(stem_channels=16, base_channels=16)
     assert drop_rates(build(cfg, 'backbone')) == [rate] * (8 if 'r18' in name else 16)
 
 

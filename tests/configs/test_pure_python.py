@@ -15,7 +15,7 @@ import train
 from mmkw.checkpoints.files import build_model
 from mmkw.config import read_config, scope_of, type_name
 from mmkw.demo import digits
-from mmkw.engine import KWTemperatureHook, LaunchError, check_files, launch
+from mmkw.engine import LaunchError, TemperatureHook, check_files, launch
 from mmkw.engine.schedule import trace_schedule
 from running import ROOT, run_tool
 
@@ -126,7 +126,7 @@ def test_a_warm_start_needs_its_temperature_hook(changed, folder):
     with pytest.raises(LaunchError, match='no hook lowers it'):
         training(changed(f'{PLAIN_START}\ncustom_hooks.pop()', imports))
     runner = training(changed(PLAIN_START, imports))
-    assert any(isinstance(hook, KWTemperatureHook) for hook in runner.hooks)
+    assert any(isinstance(hook, TemperatureHook) for hook in runner.hooks)
 
 
 @pytest.mark.parametrize(

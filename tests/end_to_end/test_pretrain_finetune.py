@@ -28,7 +28,7 @@ def pretrained(tmp_path_factory):
             image = (shade + 60 * rng.random((32, 32, 3))).astype(np.uint8)
             cv2.imwrite(str(folder / 'images' / name / f'{number}.png'), image)
     (folder / 'config.py').write_text(
-        f"_base_ = '{TINY_CLASSIFIER}'\ncustom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=2)]\n"
+        f"_base_ = '{TINY_CLASSIFIER}'\ncustom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=2)]\n"
     )
     run_tool('train.py', 'config.py', '--work-dir', 'classifier', cwd=folder)
     return folder
@@ -57,7 +57,7 @@ def test_every_weight_arrives_and_tau_is_0(pretrained):
 
 
 def test_tau_of_a_pretraining_that_stopped_early_is_kept(pretrained):
-    """The loaded network is the one that was trained, and only KWTemperatureHook lowers its tau."""
+    """The loaded network is the one that was trained, and only TemperatureHook lowers its tau."""
     content = torch.load(pretrained / 'classifier' / 'epoch_1.pth', weights_only=True)
     tau = content['state_dict']['backbone.warehouses.temperature']
     assert tau == pytest.approx(0.5)

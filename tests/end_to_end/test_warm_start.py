@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 CONFIG = f"""
 _base_ = '{TINY_MASK_RCNN}'
 model = dict(backbone=dict(init_cfg=dict(type='PlainPretrained', checkpoint='plain.pth')))
-custom_hooks = [*_base_.custom_hooks, dict(type='KWTemperatureHook', end=1)]
+custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=1)]
 train_cfg = dict(max_epochs=1, val_interval=1)
 """
 

@@ -50,7 +50,7 @@ def test_a_hook_for_a_model_without_a_temperature():
 
 
 def test_a_hook_among_the_default_hooks_counts():
-    hooks = dict(temperature=dict(type='KWTemperatureHook', end=1), logger=dict(type='LoggerHook'), timer=None)
+    hooks = dict(temperature=dict(type='TemperatureHook', end=1), logger=dict(type='LoggerHook'), timer=None)
     assert trace_schedule(config(custom_hooks=[], default_hooks=hooks), 2).temperatures[:2] == [0.5, 0]
 
 

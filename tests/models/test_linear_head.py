@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 
 from mmkw.layers import KWLinear
-from mmkw.models import KWLinearClsHead
+from mmkw.models import DropoutLinearClsHead, KWLinearClsHead
 
 KW = dict(type='KernelWarehouse', plan='classifier', budget='1/2x', cell_inplane_ratio=0.25)
 
@@ -46,3 +46,17 @@ def test_it_classifies_and_its_bias_starts_at_0():
 def test_what_is_no_method_for_it_is_named(method, message):
     with pytest.raises(ValueError, match=message):
         build(method)
+
+
+def test_dropout_is_of_the_features_in_training_alone():
+    head = DropoutLinearClsHead(4, 4, dropout=0.2)
+    assert head.state_dict().keys() == {'fc.weight', 'fc.bias'}
+    with torch.no_grad():
+        head.fc.weight.copy_(torch.eye(4))
+        head.fc.bias.zero_()
+    ones = torch.ones(4000, 4)
+    assert torch.equal(head.eval()((ones,)), ones)
+    torch.manual_seed(0)
+    dropped = head.train()((ones,))
+    assert set(dropped.unique().tolist()) == {0, 1.25}
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.2, abs=0.02)

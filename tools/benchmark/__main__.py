@@ -1,8 +1,10 @@
 """Measure time and peak memory of KernelWarehouse backbones, of the plain ones, and of a textbook implementation.
 
 python tools/benchmark                                       the rows of docs/benchmark.md
-python tools/benchmark r50,1x,train,2,480x640                your own rows: BACKBONE,BUDGET,train|test,BATCH,SIZE
+python tools/benchmark r50,1x,train,2,480x640                your own rows: BACKBONE,METHOD,train|test,BATCH,SIZE
+python tools/benchmark r18,odconv4x,train,16,224x224         METHOD is a budget of KernelWarehouse, or another method
 python tools/benchmark r50,4x,test,16,224x224,8192           with so many MB for what layers keep in inference
+python tools/benchmark --methods                             all methods, the table of docs/comparison.md
 python tools/benchmark --detector r50,1x,train,2,480x640     the whole Mask R-CNN: training step or test image
 """
 
@@ -19,7 +21,8 @@ if __name__ == '__main__':
     keep_memory()
 
 from arguments import check_counts, workload  # noqa: E402
-from measure import Setting, measure  # noqa: E402
+from measure import VARIANTS, Setting, measure  # noqa: E402
+from methods import COMPARED_ROWS, table  # noqa: E402
 from mmkw.checkpoints.files import write_whole  # noqa: E402
 
 ROWS = (
@@ -58,41 +61,51 @@ def main() -> None:
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write versions, command and figures to a file too')
     parser.add_argument('--detector', action='store_true', help='the whole Mask R-CNN')
+    parser.add_argument('--methods', action='store_true', help='all methods in r18 and r50, and a table of them')
     args = parser.parse_args()
     check_counts(parser, repeat=args.repeat, threads=args.threads)
     if args.detector and args.compile:
         parser.error('--compile is for backbones; leave out --detector')
+    if args.methods and (args.rows or args.detector):
+        parser.error('--methods has rows of its own, of backbones; leave out rows and --detector')
     setting = Setting(args.device, args.amp, args.channels_last, args.compile, args.detector, args.threads)
     try:
         versions = setting.prepare()
     except ValueError as error:
         parser.error(str(error))
-    rows = args.rows or [workload(row) for row in ROWS]
+    rows = args.rows or [workload(row) for row in (COMPARED_ROWS if args.methods else ROWS)]
+    variants = VARIANTS[:2] if args.methods else VARIANTS
 
     print(', '.join(f'{name} {value}' for name, value in versions.items()), flush=True)
     print(HEADER, flush=True)
     results = []
     for row in rows:
-        results.append(measure(row, setting, args.repeat, memory=not args.no_memory))
+        results.append(measure(row, setting, args.repeat, not args.no_memory, variants))
         print(line_of(results[-1]), flush=True)
+    if args.methods:
+        print(f'\n{table(results)}', flush=True)
     if args.json:
         content = json.dumps(dict(command=' '.join(sys.argv), versions=versions, rows=results), indent=2) + '\n'
         write_whole(args.json, lambda path: Path(path).write_text(content))
 
 
 HEADER = (
-    '| work | plain, s | KW, s | textbook, s | KW / plain | textbook / plain | floor / plain '
-    '| peak memory plain, MB | KW / plain | textbook / plain |\n|' + '---|' * 10
+    '| work | plain, s | method, s | textbook, s | method / plain | textbook / plain | floor / plain '
+    '| peak memory plain, MB | method / plain | textbook / plain |\n|' + '---|' * 10
 )
 
 
 def line_of(row: dict) -> str:
     """A result of :func:`measure.measure` as a line of the table."""
     seconds, peak = row['seconds'], row['peak_bytes']
-    cells = [row['work'], *(f'{seconds[name]:.3f}' for name in ('plain', 'kw', 'textbook'))]
-    cells += [f'{seconds[name] / seconds["plain"]:.2f}' for name in ('kw', 'textbook', 'floor')]
-    cells += [f'{peak["plain"] / 2**20:.0f}'] if peak else ['-']
-    cells += [f'{peak[name] / peak["plain"]:.2f}' if peak else '-' for name in ('kw', 'textbook')]
+
+    def cell(values: dict, name: str, unit: float, form: str) -> str:
+        return format(values[name] / unit, form) if name in values else '-'
+
+    cells = [row['work'], *(cell(seconds, name, 1, '.3f') for name in VARIANTS)]
+    cells += [cell(seconds, name, seconds['plain'], '.2f') for name in (*VARIANTS[1:], 'floor')]
+    cells += [cell(peak, 'plain', 2**20, '.0f')]
+    cells += [cell(peak, name, peak.get('plain', 1), '.2f') for name in VARIANTS[1:]]
     return '| ' + ' | '.join(cells) + ' |'
 
 

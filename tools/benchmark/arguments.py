@@ -4,18 +4,20 @@ import argparse
 from typing import Optional
 
 from measure import BACKBONES, Workload
+from methods import METHODS
 
 
 def workload(text: str) -> Workload:
     """Read a row such as ``r50,1x,train,2,480x640``; an argument type for argparse."""
     try:
-        backbone, budget, mode, batch, size, *memory = text.split(',')
+        backbone, method, mode, batch, size, *memory = text.split(',')
         height, width = (int(side) for side in size.split('x'))
-        return Workload(backbone, budget, mode, int(batch), height, width, *map(int, memory))
+        return Workload(backbone, method, mode, int(batch), height, width, *map(int, memory))
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(
-            f'{text!r}: {error}; write BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH[,MB] with one of the backbones '
-            f'{", ".join(BACKBONES)}, such as r50,1x,train,2,480x640'
+            f'{text!r}: {error}; write BACKBONE,METHOD,train|test,BATCH,HEIGHTxWIDTH[,MB] with one of the backbones '
+            f'{", ".join(BACKBONES)} and a budget of KernelWarehouse or one of {", ".join(METHODS)}, such as '
+            'r50,1x,train,2,480x640'
         ) from error
 
 

@@ -59,7 +59,7 @@ def main() -> None:
 def ratios_of(backbone: str, mode: str, batch: int, size: int, setting: Setting, repeat: int) -> dict[str, float]:
     """Budget -> time over that of the plain network, in runs that alternate."""
     works = {budget: Workload(backbone, budget, mode, batch, size, size) for budget in BUDGETS}
-    steps = {budget: build_step('kw', work, setting)[1] for budget, work in works.items()}
+    steps = {budget: build_step('method', work, setting)[1] for budget, work in works.items()}
     steps['plain'] = build_step('plain', works['1x'], setting)[1]
     seconds = {name: [] for name in steps}
     for _ in range(repeat + 1):  # the first warms up, and is never the shortest

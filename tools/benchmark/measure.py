@@ -1,14 +1,15 @@
 """Measures what ``tools/benchmark`` prints: time and peak memory of a step, in several variants."""
 
 import gc
+import logging
 import multiprocessing
 import os
 import platform
 import statistics
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -24,26 +25,28 @@ from torch import Tensor, nn  # noqa: E402
 
 import mmkw  # noqa: E402
 import mmkw.models  # noqa: E402
+from methods import METHODS  # noqa: E402
 from mmkw import set_inference_memory  # noqa: E402
-from mmkw.layers import by_definition, dynamic_layers  # noqa: E402
+from mmkw.layers import DynamicLayer, KWConvNd, by_definition, dynamic_layers  # noqa: E402
 from mmkw.ops.association import mixes_basis_first, uses_kept_basis  # noqa: E402
 from mmkw.ops.products import product, stacked_product  # noqa: E402
 from mmkw.plans import parse_budget  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 BACKBONES = ('r18', 'r50', 'mbv2', 'convnext_t')
-VARIANTS = ('plain', 'kw', 'textbook')
+VARIANTS = ('plain', 'method', 'textbook')
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One row: a backbone at a budget, trained or tested on a batch of images of a size.
+    """One row: a backbone with a method, trained or tested on a batch of images of a size.
 
-    ``memory`` is in MB what layers may keep in inference; None is the default of :func:`mmkw.set_inference_memory`.
+    The method is a name of ``METHODS``, or a budget of KernelWarehouse. ``memory`` is in MB what layers of
+    KernelWarehouse may keep in inference; None is the default of :func:`mmkw.set_inference_memory`.
     """
 
     backbone: str
-    budget: str
+    method: str
     mode: str
     batch: int
     height: int
@@ -55,17 +58,18 @@ class Workload:
             raise ValueError(f'unknown backbone {self.backbone!r}')
         if self.mode not in ('train', 'test'):
             raise ValueError(f'mode must be train or test, got {self.mode!r}')
-        parse_budget(self.budget)
+        if self.method not in METHODS:
+            parse_budget(self.method)
         for name, least in (('batch', 2 if self.mode == 'train' else 1), ('height', 32), ('width', 32)):
             if getattr(self, name) < least:
                 raise ValueError(f'{name} must be at least {least}, got {getattr(self, name)}')
-        if self.memory is not None and (self.memory < 0 or self.mode == 'train'):
-            raise ValueError(f'MB are for test rows, and at least 0, got {self.memory}')
+        if self.memory is not None and (self.memory < 0 or self.mode == 'train' or self.method in METHODS):
+            raise ValueError(f'MB are for test rows of KernelWarehouse, and at least 0, got {self.memory}')
 
     def __str__(self) -> str:
         mode = 'train step' if self.mode == 'train' else 'inference'
         kept = '' if self.memory is None else f', {self.memory} MB to keep'
-        return f'{self.backbone} {self.budget}, {mode}, batch {self.batch}, {self.height}x{self.width}{kept}'
+        return f'{self.backbone} {self.method}, {mode}, batch {self.batch}, {self.height}x{self.width}{kept}'
 
 
 @dataclass(frozen=True)
@@ -125,10 +129,10 @@ def build_step(variant: str, work: Workload, setting: Setting) -> tuple[nn.Modul
     """Build the model of a variant, and the function that makes one step of it, which is timed."""
     cfg = _model_config(variant, work, setting.detector)
     torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmdet' if setting.detector else 'mmpretrain'):
+    with _without_info(), DefaultScope.overwrite_default_scope('mmdet' if setting.detector else 'mmpretrain'):
         model = MODELS.build(cfg)
     model.train(work.mode == 'train')
-    if variant == 'kw':
+    if variant == 'method' and work.method not in METHODS:
         set_inference_memory(model, None if work.memory is None else work.memory * 2**20)
     model = setting.place(model)
     images = setting.place(torch.randn(work.batch, 3, work.height, work.width))
@@ -147,23 +151,35 @@ def build_step(variant: str, work: Workload, setting: Setting) -> tuple[nn.Modul
     return model, step
 
 
+@contextmanager
+def _without_info() -> Iterator[None]:
+    """Keep from the log which layers a method replaces."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def _model_config(variant: str, work: Workload, detector: bool) -> dict:
-    name = work.backbone
+    name, method = work.backbone, METHODS.get(work.method)
+    is_kw = variant != 'plain' and method is None
     if detector:
-        path = CONFIGS / f'mask_rcnn_{name if variant == "plain" else f"kw_{name}"}_1x_coco.py'
+        path = CONFIGS / f'mask_rcnn_{f"kw_{name}" if is_kw else name}_1x_coco.py'
         if not path.exists():
             raise ValueError(f'there is no Mask R-CNN config {path.name}')
     else:
-        path = CONFIGS / 'imagenet' / f'{name if variant == "plain" else f"kw1x_{name}"}_in1k.py'
+        path = CONFIGS / 'imagenet' / f'{f"kw1x_{name}" if is_kw else name}_in1k.py'
     model = Config.fromfile(path).model
     backbone = model.backbone
     backbone.pop('init_cfg', None)
-    if variant != 'plain':
-        backbone.budget = work.budget
-    if detector:
-        return model
-    backbone.out_indices = (1, 2, 4, 7) if work.backbone == 'mbv2' else (0, 1, 2, 3)
-    return backbone
+    if is_kw:
+        backbone.budget = work.method
+    if not detector:
+        backbone.out_indices = (1, 2, 4, 7) if work.backbone == 'mbv2' else (0, 1, 2, 3)
+    if variant != 'plain' and method is not None:
+        model.backbone = dict(type='ConvertedBackbone', backbone=backbone, method=method)
+    return model if detector else model.backbone
 
 
 def _backbone_pass(model: nn.Module, images: Tensor, work: Workload, setting: Setting) -> Callable[[], Tensor]:
@@ -196,20 +212,23 @@ def _detector_pass(model: nn.Module, images: Tensor, work: Workload) -> Callable
     return lambda: model.predict(images, samples, rescale=False)
 
 
-def measure(work: Workload, setting: Setting, repeat: int, memory: bool = True) -> dict:
-    """Measure a row: median seconds and peak bytes of every variant, and the floor."""
-    models, steps = zip(*(build_step(variant, work, setting) for variant in VARIANTS))
+def measure(
+    work: Workload, setting: Setting, repeat: int, memory: bool = True, variants: Sequence[str] = VARIANTS
+) -> dict:
+    """Measure variants of a row: median seconds, peak bytes, and the floor if the method mixes kernels from banks."""
+    models, steps = zip(*(build_step(variant, work, setting) for variant in variants))
     for step in steps:
         step()
-    seconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    seconds: dict[str, list[float]] = {variant: [] for variant in variants}
     for _ in range(repeat):
-        for variant, step in zip(VARIANTS, steps):
+        for variant, step in zip(variants, steps):
             seconds[variant].append(seconds_of(step))
     medians = {variant: statistics.median(times) for variant, times in seconds.items()}
-    medians['floor'] = medians['plain'] + _bare_products(models[1], work, setting, repeat)
-    del models, steps
+    if banked := [m for m in dynamic_layers(models[1]).values() if m.bank is not None and len(m.bank) > 1]:
+        medians['floor'] = medians['plain'] + _bare_products(banked, work, setting, repeat)
+    del models, steps, banked
     gc.collect()
-    peak = {variant: _peak_in_child(variant, work, setting) for variant in VARIANTS} if memory else {}
+    peak = {variant: _peak_in_child(variant, work, setting) for variant in variants} if memory else {}
     return dict(asdict(work), work=str(work), seconds=medians, runs=seconds, peak_bytes=peak)
 
 
@@ -220,7 +239,7 @@ def seconds_of(step: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def _bare_products(model: nn.Module, work: Workload, setting: Setting, repeat: int) -> float:
+def _bare_products(layers: Sequence[DynamicLayer], work: Workload, setting: Setting, repeat: int) -> float:
     """Seconds that the products which mix take alone, those of each layer for themselves.
 
     For kernels and, in training, for both gradients, in the order that the layer chooses
@@ -228,16 +247,8 @@ def _bare_products(model: nn.Module, work: Workload, setting: Setting, repeat: i
     """
     dtype = setting._amp_dtype() if setting.amp else torch.float32
     shapes: dict[tuple, int] = {}
-    for layer in dynamic_layers(model).values():
-        factors, batch = layer.factors, work.batch
-        m, k, n, c = factors
-        if work.mode == 'test' and layer.inference_memory and uses_kept_basis(factors, batch):
-            found = [(m, batch, k, c)]
-        elif mixes_basis_first(factors, batch, dtype):
-            found = [(1, m * k, n, c), (m, batch, k, c)]
-        else:
-            found = [(1, batch * m, n, c)]
-        for shape in found:
+    for layer in layers:
+        for shape in _shapes_of(layer, work, dtype):
             shapes[shape] = shapes.get(shape, 0) + 1
     total = 0.0
     for shape, count in shapes.items():
@@ -245,6 +256,18 @@ def _bare_products(model: nn.Module, work: Workload, setting: Setting, repeat: i
         products()
         total += count * statistics.median(seconds_of(products) for _ in range(repeat))
     return total
+
+
+def _shapes_of(layer: DynamicLayer, work: Workload, dtype: torch.dtype) -> list[tuple]:
+    """Products that mix the kernels of a layer, each as ``(count, rows, inner, length)``."""
+    if not isinstance(layer, KWConvNd):
+        return [(1, layer.mixtures * work.batch, len(layer.bank), layer.bank[0].numel())]
+    m, k, n, c = layer.factors
+    if work.mode == 'test' and layer.inference_memory and uses_kept_basis(layer.factors, work.batch):
+        return [(m, work.batch, k, c)]
+    if mixes_basis_first(layer.factors, work.batch, dtype):
+        return [(1, m * k, n, c), (m, work.batch, k, c)]
+    return [(1, work.batch * m, n, c)]
 
 
 def _products(shape: tuple, dtype: torch.dtype, is_training: bool, setting: Setting) -> Callable[[], None]:

@@ -72,26 +72,26 @@ def timed(seconds: Counter) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('row', type=workload, help='BACKBONE,BUDGET,train|test,BATCH,HEIGHTxWIDTH[,MB]')
+    parser.add_argument('row', type=workload, help='BACKBONE,METHOD,train|test,BATCH,HEIGHTxWIDTH[,MB]')
     parser.add_argument('--repeat', type=int, default=3, help='timed runs (default: 3)')
     parser.add_argument('--threads', type=int, help="default: torch's")
     args = parser.parse_args()
     check_counts(parser, repeat=args.repeat, threads=args.threads)
     setting = Setting(threads=args.threads)
     setting.prepare()
-    steps = {variant: build_step(variant, args.row, setting)[1] for variant in ('plain', 'kw')}
+    steps = {variant: build_step(variant, args.row, setting)[1] for variant in ('plain', 'method')}
     runs: list[Counter] = []
     for run in range(args.repeat + 1):
         seconds: Counter = Counter()
         plain = seconds_of(steps['plain'])
         with timed(seconds):
-            kw = seconds_of(steps['kw'])
-        seconds['rest'] = kw - seconds.total()
-        seconds['plain, whole step'], seconds['kw, whole step'] = plain, kw
+            method = seconds_of(steps['method'])
+        seconds['rest'] = method - seconds.total()
+        seconds['plain, whole step'], seconds['method, whole step'] = plain, method
         if run:  # the first warms up
             runs.append(seconds)
     print(f'torch {torch.__version__}, {torch.get_num_threads()} threads, {args.row}\n| part | ms |\n|---|---|')
-    for name in ('plain, whole step', 'kw, whole step', *PARTS, 'rest'):
+    for name in ('plain, whole step', 'method, whole step', *PARTS, 'rest'):
         print(f'| {name} | {1e3 * statistics.median(run[name] for run in runs):.0f} |')
 
 

@@ -34,6 +34,7 @@ import torch  # noqa: E402
 
 from arguments import check_counts, workload  # noqa: E402
 from measure import Setting, Workload, build_step, seconds_of  # noqa: E402
+from methods import METHODS  # noqa: E402
 from mmkw.layers import KWConvNd, dynamic_layers  # noqa: E402
 from mmkw.ops import convolve, kernels, mixture, mixture_conv, products  # noqa: E402
 
@@ -56,6 +57,8 @@ def main() -> None:
     parser.add_argument('--repeat', type=int, default=3, help='timed runs (default: 3)')
     args = parser.parse_args()
     check_counts(parser, repeat=args.repeat)
+    if args.row.method in METHODS:
+        parser.error(f'shapes.py looks at KernelWarehouse layers: give a budget in place of {args.row.method}')
     names = ('kernel, input, cells', 'layers', 'plain', 'KW', *CHOICES)
     print('| ' + ' | '.join(names) + ' |\n|' + '---|' * len(names))
     for (layer, shape), count in distinct_layers(args.row).items():
@@ -69,7 +72,7 @@ def main() -> None:
 
 def distinct_layers(row: Workload) -> dict[tuple[KWConvNd, tuple[int, ...]], int]:
     """One layer of each kind that the backbone has, with its input shape -> the number of layers of this kind."""
-    model, _ = build_step('kw', row, Setting())
+    model, _ = build_step('method', row, Setting())
     kinds: dict[tuple, list] = {}
 
     def note(layer: KWConvNd, inputs: Any) -> None:
