@@ -1,4 +1,4 @@
-"""Convert a published KernelWarehouse checkpoint to an mmkw one.
+"""Convert a published checkpoint of KernelWarehouse or ODConv to an mmkw one.
 
 python tools/convert_checkpoint.py kw1x_resnet50.pth checkpoints/kw1x_r50_mmkw.pth \
     --config configs/imagenet/kw1x_r50_in1k.py

@@ -1,4 +1,7 @@
-"""Renames the published models' keys to those of mmpretrain's backbones, with one small class per family."""
+"""Renames the published models' keys to those of mmpretrain's backbones, with one small class per family.
+
+What a method adds to these keys is in methods.py.
+"""
 
 import re
 from collections.abc import Mapping
@@ -9,6 +12,8 @@ from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
 WAREHOUSE = 'warehouse_manager.weights.'
+# A classifier that has a warehouse.
+KW_CLASSIFIER = 'classifier.1.conv.'
 
 
 class Names(Protocol):
@@ -17,12 +22,12 @@ class Names(Protocol):
     Attributes:
         backbone: mmpretrain's class of the family.
         known_by: Start of a key, or several, by which a state dict of the family is recognised.
-        head: Start of the classifier's published keys.
+        head: What published keys of the classifier start with, the first of these that fits.
     """
 
     backbone: type[nn.Module]
     known_by: Union[str, tuple[str, ...]]
-    head: str
+    head: tuple[str, ...]
 
     @staticmethod
     def describe(state: State) -> str:
@@ -47,7 +52,7 @@ class ResNetNames(Names):
 
     backbone = ResNet
     known_by = 'layer1.0.conv1.'
-    head = 'fc.'
+    head = ('fc.',)
 
     @staticmethod
     def describe(state: State) -> str:
@@ -79,7 +84,7 @@ class MobileNetV2Names(Names):
 
     backbone = MobileNetV2
     known_by = ('features.1.conv.', 'layer1.0.conv.')  # the first as published, the second as in mmpretrain
-    head = 'classifier.'
+    head = (KW_CLASSIFIER, 'classifier.1.', 'classifier.')
 
     @staticmethod
     def describe(state: State) -> str:
@@ -113,7 +118,7 @@ class ConvNeXtNames(Names):
 
     backbone = ConvNeXt
     known_by = 'downsample_layers.0.0.'
-    head = 'head.'
+    head = ('head.',)
 
     @staticmethod
     def describe(state: State) -> str:

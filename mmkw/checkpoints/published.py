@@ -1,4 +1,4 @@
-"""Reads published KernelWarehouse checkpoints safely, and renames their keys to mmkw's."""
+"""Reads published checkpoints of KernelWarehouse and ODConv safely, and renames their keys to mmkw's."""
 
 import argparse
 from collections.abc import Mapping
@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from mmkw.conversion import check_keys
+from mmkw.layers import dynamic_layers, temperature_keys
 
 from .files import read_checkpoint
-from .names import FAMILIES, WAREHOUSE, Names
-
-_KW_CLASSIFIER = 'classifier.1.conv.'
+from .methods import check_method, rename_kernels
+from .names import FAMILIES, KW_CLASSIFIER, WAREHOUSE, Names
 
 
 def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tensor]:
     """Read the state dict of a published checkpoint file, under its published names.
 
-    The file holds the state dict, or a dict with it under ``model``. Nothing in it is executed: besides tensors and
-    plain containers only the ``argparse.Namespace`` that training scripts leave under ``args`` is accepted.
+    The file is a dict with the state dict under ``model`` (KernelWarehouse) or ``state_dict`` (ODConv), or the state
+    dict itself. Nothing in it is executed: besides tensors and plain containers only the ``argparse.Namespace`` that
+    training scripts leave under ``args`` is accepted. ``module.``, which distributed training puts before every key,
+    is left out.
 
     Args:
         path: The file.
@@ -39,10 +41,12 @@ def read_published(path: Union[str, Path], ema: bool = False) -> dict[str, Tenso
     if isinstance(checkpoint, dict):
         if ema and 'model_ema' not in checkpoint:
             raise ValueError(f'checkpoint {path} has no averaged weights (`model_ema`), only {sorted(checkpoint)}')
-        state = checkpoint['model_ema'] if ema else checkpoint.get('model', checkpoint)
+        state = checkpoint['model_ema'] if ema else checkpoint.get('model', checkpoint.get('state_dict', checkpoint))
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f'checkpoint {path} is no published checkpoint: it has no state dict, nor one under `model`')
-    return dict(state)
+        raise ValueError(
+            f'checkpoint {path} is no published checkpoint: it has no state dict, nor one under `model` or `state_dict`'
+        )
+    return {key.removeprefix('module.'): value for key, value in state.items()}
 
 
 def published_to_mmkw(
@@ -52,13 +56,16 @@ def published_to_mmkw(
 
     Args:
         state: A state dict as :func:`read_published` returns it.
-        backbone: The backbone it is for: KWResNet, KWMobileNetV2 or KWConvNeXt, or mmpretrain's plain class of these.
+        backbone: The backbone it is for: mmpretrain's ResNet, MobileNetV2 or ConvNeXt with the file's method in it,
+            such as KWResNet, or the plain one.
         head: The classifier, to check its keys too. Default: None.
 
     Raises:
-        ValueError: If the checkpoint is of another network or budget, or a key or shape does not fit.
+        ValueError: If the checkpoint is of another network, method, number of kernels or budget, or a key or shape
+            does not fit.
     """
     family = _family_of(state, backbone)
+    check_method(state, backbone)
     state = {key: value for key, value in state.items() if not family.is_left_out(key, backbone)}
     renamed = {**_renamed_warehouses(state, backbone), **_renamed_layers(state, backbone, family)}
     parts = {'backbone': backbone} if head is None else {'backbone': backbone, 'head': head}
@@ -83,7 +90,7 @@ def _renamed_warehouses(state: Mapping[str, Tensor], backbone: nn.Module) -> dic
     cells = {int(key[len(WAREHOUSE) :]): value for key, value in state.items() if key.startswith(WAREHOUSE)}
     names = [f'backbone.warehouses.{name}' for name in _warehouse_names(backbone)]
     backbone_cells = [cells[index] for index in sorted(cells)]
-    if any(key.startswith(_KW_CLASSIFIER) for key in state):
+    if any(key.startswith(KW_CLASSIFIER) for key in state):
         # The published classifier's warehouse comes last.
         names.append('head.warehouses.classifier')
         backbone_cells.pop()
@@ -92,15 +99,15 @@ def _renamed_warehouses(state: Mapping[str, Tensor], backbone: nn.Module) -> dic
 
 
 def _renamed_layers(state: Mapping[str, Tensor], backbone: nn.Module, family: type[Names]) -> dict[str, Tensor]:
-    renamed = {}
+    renamed, layers = {}, dynamic_layers(backbone)
     for key, value in state.items():
         if key.startswith(WAREHOUSE):
             continue
         if key.startswith(family.head):
-            rest = key.removeprefix(_KW_CLASSIFIER if key.startswith(_KW_CLASSIFIER) else family.head)
-            renamed[f'head.fc.{rest}'] = value
+            prefix = next(prefix for prefix in family.head if key.startswith(prefix))
+            renamed[f'head.fc.{key.removeprefix(prefix)}'] = value
         elif (name := family.rename(key, backbone)) is not None:
-            renamed[f'backbone.{name}'] = value
+            renamed[f'backbone.{rename_kernels(name, layers)}'] = value
     return renamed
 
 
@@ -121,8 +128,6 @@ def _check_budget(found: list[Tensor], state: Mapping[str, Tensor], backbone: nn
     weights = plain[1] + sum(backbone.warehouses[name].numel() / backbone.warehouses.budgets[name] for name in names)
     budgets = [
         f'budget b = {sum(cells.numel() for cells in warehouses) / (weights - plain_weights):.3g}'
-        if warehouses
-        else 'no warehouse (a plain network)'
         for warehouses, plain_weights in zip((found, expected), plain)
     ]
     raise ValueError(
@@ -133,7 +138,9 @@ def _check_budget(found: list[Tensor], state: Mapping[str, Tensor], backbone: nn
 def _fit(renamed: dict[str, Tensor], parts: Mapping[str, nn.Module]) -> None:
     """Bring renamed values to the shapes of the parts, in place, and check that they fill the parts."""
     expected = {f'{part}.{key}': v for part, module in parts.items() for key, v in module.state_dict().items()}
-    expected = {key: value for key, value in expected.items() if not key.endswith('warehouses.temperature')}
+    for part, module in parts.items():
+        for key in temperature_keys(module):
+            del expected[f'{part}.{key}']
     _reshape(renamed, expected)
     # A detector's ConvNeXt has norms of feature maps, which the published classifier lacks.
     optional = tuple(f'backbone.norm{stage}.' for stage in range(4))
@@ -147,8 +154,8 @@ def _fit(renamed: dict[str, Tensor], parts: Mapping[str, nn.Module]) -> None:
 def _reshape(renamed: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Reshape, in place, published values that have as many numbers as ours but other axes.
 
-    These are values with axes of length 1 (ConvNeXt's gamma) and the flat bias of the attention's basis form. The
-    published figures that we have do not name this bias, so it is recognised by its size.
+    These are values with axes of length 1 (ConvNeXt's gamma, the matrices of ODConv's attentions) and the flat bias of
+    the attention's basis form. The published figures that we have do not name this bias, so it is recognised by its size.
     """
     for key, value in expected.items():
         if key.endswith('.basis_bias') and key not in renamed:

@@ -74,14 +74,14 @@ def test_another_depth_or_budget(r18_state, save, kwargs, message):
 def test_a_kw_checkpoint_for_a_plain_network(r18_state, save):
     plain = PlainResNet(18, init_cfg=dict(type='PublishedPretrained', checkpoint=save(r18_state)))
     with pytest.raises(
-        ValueError, match=r'the checkpoint has budget b = 1, the model no warehouse \(a plain network\)'
+        ValueError, match='the checkpoint is of KernelWarehouse, the model of a plain network; take the file'
     ):
         plain.init_weights()
 
 
 def test_a_plain_checkpoint_for_a_kw_network(save):
     with pytest.raises(
-        ValueError, match=r'the checkpoint has no warehouse \(a plain network\), the model budget b = 1'
+        ValueError, match='the checkpoint is of a plain network, the model of KernelWarehouse; take the file'
     ):
         initialised(save(PlainResNet(18).state_dict()))
 
