@@ -155,7 +155,7 @@ def _reshape(renamed: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None
     """Reshape, in place, published values that have as many numbers as ours but other axes.
 
     These are values with axes of length 1 (ConvNeXt's gamma, the matrices of ODConv's attentions) and the flat bias of
-    the attention's basis form. The published figures that we have do not name this bias, so it is recognised by its size.
+    the attention's basis form. The published figures that we have do not name this bias, so its size tells it.
     """
     for key, value in expected.items():
         if key.endswith('.basis_bias') and key not in renamed:

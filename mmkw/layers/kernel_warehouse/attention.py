@@ -110,14 +110,14 @@ class KWAttention(nn.Module):
             and not norm.training  # a synchronized one, or one of those
         )
         return (
-            is_known
+            not is_observed()
+            and is_known
             and norm.weight is not None
             and norm.bias is not None
             and all(type(layer) is nn.Linear for layer in linear)
             and type(self.relu) is nn.ReLU
             and not self.fc1.weight.is_meta
             and not _has_hooks(self)
-            and not is_observed()
         )
 
     def weights(
