@@ -107,10 +107,13 @@ def test_published_results_are_those_of_the_model_index():
 
 
 def test_readme_agrees_with_the_page():
-    by_title = {row[0]: row for row in rows_of(section(PAGE, 'Published results')) if '100e' in row[1]}
-    titles = {name: title for name, title in COMPARED.items() if name != '1x'}
-    rows = [row for row in rows_of(section(README, 'Ten methods')) if '`' in row[0]]
-    millions = ', '.join(row[1].removesuffix(' M') for row in rows).split(', ')
-    tops = ', '.join(row[2].removesuffix(' (plain: 70.25)') for row in rows).split(', ')
-    assert millions == [f'{int(COUNTED[name][2].replace(",", "")) / 1e6:.2f}' for name in titles]
-    assert tops == [by_title[title][2].split(' / ')[0] for title in titles.values()]
+    published = {
+        row[0]: row[2].split(' / ')[0] for row in rows_of(section(PAGE, 'Published results')) if '100e' in row[1]
+    }
+    counted = {row[0]: row for row in COUNTED.values()}
+    measured = {row[0]: row[1:] for row in rows_of(section(PAGE, 'Time and memory'))}
+    rows = {row[0]: row[2:] for row in rows_of(section(README, 'Ten methods'))}
+    for title in COMPARED.values():
+        millions = int(counted[title][2].replace(',', '')) / 1e6
+        ratios = [f'{measured[title][i]}, {measured[title][i + 2]}' for i in (0, 1, 4)]
+        assert rows[title] == [f'{millions:.2f}', counted[title][4], *ratios, published.get(title, 'not found')]

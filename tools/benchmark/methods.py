@@ -50,7 +50,7 @@ def table(rows: Sequence[dict]) -> str:
             [row[kind]['plain'] / unit for (*place, _), row in by_place.items() if tuple(place) == column and row[kind]]
             for column in COLUMNS
         ]
-        return [f'{median(values):.3g}' if values else '-' for values in found]
+        return [f'{median(values):.4g}' if values else '-' for values in found]
 
     def ratio(row: Optional[dict], kind: str) -> str:
         return f'{row[kind]["method"] / row[kind]["plain"]:.2f}' if row and row[kind] else '-'
