@@ -22,6 +22,7 @@ ROOMS = {
     'engine': {'checkpoints', 'config', 'conversion', 'layers'},
     'export': {'checkpoints', 'config', 'inspection', 'layers', 'ops'},
     'demo': set(),
+    'study': {'checkpoints', 'config', 'demo', 'engine', 'inspection', 'versions'},
 }
 TORCH_ONLY = ('ops', 'layers', 'plans', 'conversion')
 FOR_ALL_METHODS = ('conversion', 'inspection', 'export', 'engine')
