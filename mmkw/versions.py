@@ -35,7 +35,7 @@ def check(installed: Optional[Mapping[str, str]] = None) -> None:
             may all of OpenMMLab, since ``mmkw.ops``, ``mmkw.layers``, ``mmkw.plans`` and ``mmkw.conversion`` need torch
             alone.
     """
-    problem = _problem(_installed() if installed is None else installed)
+    problem = _problem(installed_packages() if installed is None else installed)
     if problem:
         raise ImportError(f'mmkw cannot work with the packages installed here: {problem}.')
 
@@ -76,7 +76,7 @@ def _matching_torchvision(torch: str, cuda: Optional[str]) -> str:
     return f'torchvision==0.{minor + 15}.*' if major == 2 else 'torchvision'
 
 
-def _installed() -> dict[str, str]:
+def installed_packages() -> dict[str, str]:
     """The packages of PACKAGES that are installed, by their metadata."""
     found = {}
     for module, names in PACKAGES.items():

@@ -102,7 +102,7 @@ def test_a_source_checkout_on_the_path_counts_as_installed(monkeypatch, tmp_path
         return '9.9'
 
     monkeypatch.setattr(versions, 'version', no_mmdet)
-    assert versions._installed()['mmdet'] == ''
+    assert versions.installed_packages()['mmdet'] == ''
 
 
 @pytest.fixture

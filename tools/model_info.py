@@ -4,14 +4,11 @@ python tools/model_info.py configs/imagenet/kw1x_r50_in1k.py
 python tools/model_info.py configs/mask_rcnn_kw_r50_1x_coco.py --shape 800 1216
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
 from command_line import config_parser, load_config, or_exit
-from mmkw.inspection import ModelInfo, image_channels, model_info
+from mmkw.inspection import ModelInfo, counted_pass, image_channels, model_info
 
 
 def main() -> None:
@@ -28,18 +25,12 @@ def main() -> None:
         cfg = load_config(args)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model).eval().to('meta')
-    is_classifier = hasattr(model, 'head')
-    default = (224, 224) if is_classifier else (800, 1216)
+    forward, counted = counted_pass(model)
+    default = (224, 224) if counted == 'network' else (800, 1216)
     size = tuple(args.shape * 2)[:2] if args.shape else default
-    forward = _pass(model, is_classifier)
     image = torch.zeros(1, image_channels(model, forward, size), *size, device='meta')
     info = model_info(model, forward, image)
-    print(_report(info, size, 'network' if is_classifier else 'backbone and neck', args.layers))
-
-
-def _pass(model: torch.nn.Module, is_classifier: bool) -> Callable[[torch.Tensor], Any]:
-    # The work after a detector's neck depends on what is found in the image.
-    return (lambda x: model.head(model.extract_feat(x))) if is_classifier else model.extract_feat
+    print(_report(info, size, counted, args.layers))
 
 
 def _report(info: ModelInfo, size: tuple[int, int], counted: str, name_layers: bool) -> str:

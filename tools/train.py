@@ -11,7 +11,7 @@ if __name__ == '__main__':
     keep_memory()
 
 from command_line import launch_settings, or_exit, runner_parser  # noqa: E402
-from mmkw.engine.launch import runner_to_train  # noqa: E402
+from mmkw.engine.launch import runner_to_train, train  # noqa: E402
 
 HALF_PRECISION = ('bfloat16', 'float16')
 
@@ -52,8 +52,7 @@ def arguments(argv: Sequence[str]) -> dict:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     with or_exit():
-        runner = runner_to_train(**arguments(sys.argv[1:] if argv is None else argv))
-        runner.train()
+        train(runner_to_train(**arguments(sys.argv[1:] if argv is None else argv)))
 
 
 if __name__ == '__main__':

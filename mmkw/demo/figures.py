@@ -30,8 +30,12 @@ _LOSS_NAMES = {
 _AP_NAMES = {'coco/bbox_mAP': 'box AP', 'coco/segm_mAP': 'mask AP'}
 
 
-def read_scalars(path: PathLike) -> dict[str, list[tuple[int, float]]]:
+def read_scalars(path: PathLike, growing: bool = False) -> dict[str, list[tuple[int, float]]]:
     """Read the ``scalars.json`` of an mmengine run.
+
+    Args:
+        path: The file.
+        growing: Leave out a last line without its end, as of a run that still writes or was stopped. Default: False.
 
     Returns:
         For every scalar its ``(step, value)`` pairs in the order of the run. The step of a training scalar is an
@@ -41,7 +45,10 @@ def read_scalars(path: PathLike) -> dict[str, list[tuple[int, float]]]:
         ValueError: If a line is not a JSON object with a ``step``.
     """
     scalars = defaultdict(list)
-    for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+    text = Path(path).read_text()
+    if growing:
+        text = text[: text.rfind('\n') + 1]
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = json.loads(line)
             step = row.pop('step')

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
@@ -64,6 +65,26 @@ def runner_to_train(
         check_checkpoint(runner.model, config.load_from)
     check_batches(runner)
     return runner
+
+
+def train(runner: Runner) -> None:
+    """Train; where a resumed training has reached its end already, validate what it has.
+
+    Without this, a training that was stopped in its last validation would never give the figures of its last epoch.
+    """
+    counter = _Counter()
+    runner.register_hook(counter)
+    runner.train()
+    if not counter.iterations and runner.val_loop is not None:
+        runner.logger.info('The training was at its end already: its last checkpoint is validated.')
+        runner.val_loop.run()
+
+
+class _Counter(Hook):
+    iterations = 0
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[Any] = None) -> None:
+        self.iterations += 1
 
 
 def runner_to_test(

@@ -42,7 +42,7 @@ def check_files(cfg: Config, stage: str = 'train') -> None:
         LaunchError: If anything is missing. The first lines name each file, where to get it and where to put it.
     """
     keys: dict[str, str] = {}  # by path, so that each is named once
-    for key, path in _needed(cfg, stage):
+    for key, path in needed_files(cfg, stage):
         if '://' not in path:
             keys.setdefault(os.path.normpath(os.path.expanduser(path)), key)
     missing = {path: key for path, key in keys.items() if not _is_there(path)}
@@ -118,8 +118,12 @@ def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) 
         raise LaunchError(str(error)) from error
 
 
-def _needed(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
-    """Find (config key, path) of everything that will be read."""
+def needed_files(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:
+    """Find (config key, path) of everything that a run will read: data, annotations, checkpoints.
+
+    Args:
+        cfg, stage: See :func:`check_files`. What fetches itself is not named.
+    """
     parts = ['test'] if stage == 'test' else ['train', 'val'] if cfg.get('val_cfg') is not None else ['train']
     for part in parts:
         yield from _data_files(cfg.get(f'{part}_dataloader'), f'{part}_dataloader')

@@ -84,6 +84,17 @@ def model_info(model: nn.Module, forward: Callable[[Tensor], Any], x: Tensor) ->
     return info
 
 
+def counted_pass(model: nn.Module) -> tuple[Callable[[Tensor], Any], str]:
+    """The pass of an OpenMMLab model that is counted, and a word for what it is of.
+
+    A classifier's is the whole network. What follows a detector's neck depends on what is found in the image, so its is
+    that of backbone and neck.
+    """
+    if hasattr(model, 'head'):
+        return lambda x: model.head(model.extract_feat(x)), 'network'
+    return model.extract_feat, 'backbone and neck'
+
+
 def bank_table(model: nn.Module) -> list[BankInfo]:
     """The banks of a network in order of first use, with the layers that share each."""
     names = parameter_names(model)

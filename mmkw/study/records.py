@@ -1,0 +1,95 @@
+"""What a run leaves in its folder: what it depends on from its start, and its result once it has ended."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from mmkw.checkpoints.files import write_whole
+from mmkw.config import LaunchError
+from mmkw.demo.figures import read_scalars
+
+from .plan import Run
+
+STARTED, RESULT, CONFIG, LOG = 'started.json', 'result.json', 'config.py', 'output.txt'
+
+Scalars = dict[str, list[tuple[int, float]]]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file that appears only when complete."""
+    write_whole(path, lambda name: Path(name).write_text(json.dumps(content, indent=1) + '\n'))
+
+
+def read_json(path: Path) -> Optional[dict[str, Any]]:
+    """What a file holds; None if there is none."""
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def scalars_of(folder: Path) -> Scalars:
+    """All scalars that a run has logged, in order; what a resumed training did again counts in its last version."""
+    merged: dict[str, dict[int, float]] = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for name, pairs in read_scalars(path, growing=True).items():
+            merged.setdefault(name, {}).update(pairs)
+    return {name: sorted(values.items()) for name, values in merged.items()}
+
+
+def length_of(cfg: Config) -> int:
+    """Length of a training in epochs, or in iterations where its loop counts these.
+
+    Raises:
+        LaunchError: If the config does not say.
+    """
+    loop = cfg.get('train_cfg') or {}
+    length = loop.get('max_epochs') or loop.get('max_iters')
+    if not length:
+        raise LaunchError(f'{cfg.filename}: a study needs train_cfg.max_epochs or max_iters, got {loop!r}')
+    return length
+
+
+def progress(scalars: Scalars, cfg: Config) -> float:
+    """How much of a training is done, between 0 and 1, as far as its log tells."""
+    if not scalars.get('loss'):
+        return 0.0
+    last = scalars['loss'][-1][0]
+    if not cfg.train_cfg.get('max_epochs'):
+        return min(last / length_of(cfg), 1.0)
+    # The log has the epoch that an iteration is in, but not how many iterations an epoch has.
+    epoch = scalars['epoch'][-1][1] if scalars.get('epoch') else 1
+    return (epoch - 0.5) / length_of(cfg)
+
+
+def result_of(run: Run, cfg: Config, metrics: Sequence[str], started: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a run that has ended.
+
+    Args:
+        run: The run.
+        cfg: Its config.
+        metrics: Keys that its validation logs.
+        started: What was noted at its start.
+
+    Raises:
+        LaunchError: If a metric was not measured at the end of the training.
+    """
+    scalars, length = scalars_of(run.folder), length_of(cfg)
+    for key in metrics:
+        if key not in scalars:
+            measured = [name for name in scalars if '/' in name]
+            raise LaunchError(f'{run}: {key!r} was not measured; what was is {", ".join(measured) or "nothing"}')
+        last = scalars[key][-1][0]
+        if last < length:
+            raise LaunchError(f'{run}: {key!r} was last measured after {last} of {length}, not at the end')
+    times = [value for _, value in scalars.get('time', [])]
+    losses = [value for _, value in scalars.get('loss', [])]
+    return {
+        **started,
+        'metrics': {key: scalars[key][-1][1] for key in metrics},
+        'curves': {key: scalars[key] for key in metrics},
+        'training_loss': statistics.mean(losses[-max(len(losses) // length, 1) :]) if losses else None,
+        'step_seconds': statistics.median(times) if times else None,
+        'iterations': scalars['loss'][-1][0] if losses else None,
+    }

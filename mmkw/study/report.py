@@ -1,0 +1,137 @@
+"""The table and the figure of a study."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from mmkw.checkpoints.files import write_whole
+from mmkw.config import LaunchError
+from mmkw.demo.figures import save
+
+from .plan import Study
+from .provenance import difference
+from .records import RESULT, read_json, write_json
+
+
+def results_of(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """The results that there are, by name, in the order of the table.
+
+    Raises:
+        LaunchError: If they are of different code, or those of one name of different configs or data.
+    """
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in study.names}
+    code: dict[str, Any] = {}
+    for run in study.runs:
+        result = read_json(run.folder / RESULT)
+        if result is None:
+            continue
+        own, of_name = result['provenance'], results[run.name]
+        code.update(code or own['code'])
+        differs = difference({**(of_name[0]['provenance'] if of_name else own), 'code': code}, own)
+        if differs:
+            raise LaunchError(f'{run.folder / RESULT} is of other {differs} than other results of {study.work_dir}')
+        of_name.append(result)
+    return results
+
+
+def rows_of(study: Study, results: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """A row of figures for each name that has a result."""
+    rows = []
+    base = _step(results.get(study.baseline or '', []))
+    for name, runs in results.items():
+        if not runs:
+            continue
+        step = _step(runs)
+        rows.append(
+            dict(
+                name=name,
+                runs=len(runs),
+                planned=sum(run.name == name for run in study.runs),
+                metrics={key: _spread([run['metrics'][key] for run in runs]) for key in study.metrics},
+                parameters=runs[0]['parameters'],
+                multiply_adds=runs[0]['multiply_adds'],
+                step_over_baseline=step / base if step and base else None,
+            )
+        )
+    return rows
+
+
+def table(study: Study, rows: Sequence[dict[str, Any]], machines: Sequence[str], counted: Optional[str]) -> str:
+    """The rows as Markdown."""
+    over = f'time per step over {study.baseline}'
+    head = ['', *study.metrics, 'runs', 'parameters, M', 'multiply-adds, M', over]
+    lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
+    for row in rows:
+        cells = [row['name']]
+        for spread in row['metrics'].values():
+            std = '' if spread['std'] is None else f' ± {spread["std"]:.2g}'
+            cells.append(f'{spread["mean"]:.4g}{std}')
+        cells.append(f'{row["runs"]}' if row['runs'] == row['planned'] else f'{row["runs"]} of {row["planned"]}')
+        cells.append(f'{row["parameters"] / 1e6:.3f}')
+        cells.append('-' if row['multiply_adds'] is None else f'{row["multiply_adds"] / 1e6:.2f}')
+        cells.append('-' if row['step_over_baseline'] is None else f'{row["step_over_baseline"]:.2f}')
+        lines.append(f'| {" | ".join(cells)} |')
+    notes = 'Figures are those of the last epoch: mean, and standard deviation over seeds.'
+    if study.shape and counted:
+        notes += f' Multiply-adds: {counted}, one image of {study.shape[0]} x {study.shape[1]}.'
+    return '\n'.join([*lines, '', f'{notes} Run on: {"; ".join(machines)}.', ''])
+
+
+def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
+    """A line for each name: the mean of its runs, in a band from the lowest to the highest of them."""
+    figure = Figure(figsize=(6.5 * len(study.metrics) + 2.5, 5), layout='constrained')
+    grid = figure.subplots(1, len(study.metrics), squeeze=False)[0]
+    colours = matplotlib.colormaps['tab20'].colors
+    for axes, key in zip(grid, study.metrics):
+        for number, (name, runs) in enumerate(results.items()):
+            if not runs:
+                continue
+            curves = [dict(map(tuple, run['curves'][key])) for run in runs]
+            # A resumed run may lack a validation that it was stopped in.
+            steps = sorted(set.intersection(*map(set, curves)))
+            values = [[curve[step] for curve in curves] for step in steps]
+            colour = colours[number % len(colours)]
+            axes.plot(steps, [statistics.mean(v) for v in values], 'o-', label=name, color=colour, markersize=3)
+            axes.fill_between(steps, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2)
+        axes.set(title=key, xlabel='epoch')
+        axes.grid(color='#dddddd', linewidth=0.6)
+        axes.spines[['top', 'right']].set_visible(False)
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside right upper', frameon=False)
+    return figure
+
+
+def write_report(study: Study, out: Path) -> Optional[str]:
+    """Write ``NAME.md``, ``NAME.json`` and ``NAME.png`` of the results that there are.
+
+    Args:
+        study: The study.
+        out: Folder to write into.
+
+    Returns:
+        The table; None if there is no result yet, and nothing was written.
+    """
+    results = results_of(study)
+    every = [run for runs in results.values() for run in runs]
+    if not every:
+        return None
+    rows = rows_of(study, results)
+    text = table(study, rows, sorted({run['machine'] for run in every}), every[0]['counted'])
+    write_whole(out / f'{study.name}.md', lambda name: Path(name).write_text(text))
+    content = dict(study=study.name, baseline=study.baseline, metrics=study.metrics, shape=study.shape)
+    write_json(out / f'{study.name}.json', dict(content, rows=rows, runs=every))
+    save(plot(study, results), out / f'{study.name}.png')
+    return text
+
+
+def _step(runs: Sequence[dict[str, Any]]) -> Optional[float]:
+    times = [run['step_seconds'] for run in runs if run['step_seconds']]
+    return statistics.mean(times) if times else None
+
+
+def _spread(values: Sequence[float]) -> dict[str, Optional[float]]:
+    return dict(mean=statistics.mean(values), std=statistics.stdev(values) if len(values) > 1 else None)
