@@ -1,13 +1,6 @@
 # Mask R-CNN with KW-MobileNetV2 1x, from scratch on the shapes of tools/make_shapes.py, in minutes on two CPU cores.
-# On a CPU the RoI heads and the stride-4 level cost most, so there are few proposals, and 64 channels instead of 256.
-_base_ = [
-    'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
-    'mmdet::_base_/default_runtime.py',
-    '../_base_/runtime.py',
-]
+_base_ = '../_base_/mask_rcnn_small.py'
 
-channels = 64
-norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     backbone=dict(
         _delete_=True,
@@ -15,41 +8,8 @@ model = dict(
         budget='1x',
         out_indices=(1, 2, 4, 7),
     ),
-    neck=dict(in_channels=[24, 32, 96, 1280], out_channels=channels, num_outs=4, norm_cfg=norm_cfg),
-    rpn_head=dict(
-        in_channels=channels,
-        feat_channels=channels,
-        anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32]),
-    ),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=channels, roi_layer=dict(sampling_ratio=2)),
-        bbox_head=dict(
-            type='ConvFCBBoxHead',
-            num_shared_convs=2,
-            num_shared_fcs=1,
-            in_channels=channels,
-            conv_out_channels=channels,
-            fc_out_channels=256,
-            norm_cfg=norm_cfg,
-            num_classes=5,
-            reg_class_agnostic=True,
-        ),
-        mask_roi_extractor=dict(out_channels=channels, roi_layer=dict(sampling_ratio=2)),
-        mask_head=dict(
-            num_convs=2,
-            in_channels=channels,
-            conv_out_channels=channels,
-            norm_cfg=norm_cfg,
-            num_classes=5,
-            class_agnostic=True,
-        ),
-    ),
-    train_cfg=dict(
-        rpn=dict(sampler=dict(num=64)),
-        rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(sampler=dict(num=48, pos_fraction=0.4)),
-    ),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=50), rcnn=dict(max_per_img=30)),
+    neck=dict(in_channels=[24, 32, 96, 1280]),
+    roi_head=dict(bbox_head=dict(num_classes=5), mask_head=dict(num_classes=5)),
 )
 
 dataset_type = 'CocoDataset'

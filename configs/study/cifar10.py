@@ -1,0 +1,27 @@
+# Ten methods on CIFAR-10 in one network and one recipe; docs/study.md has the protocol.
+# tools/study.py configs/study/cifar10.py --jobs 2
+name = 'cifar10'
+work_dir = 'work_dirs/study/cifar10'
+seeds = [0, 1, 2]
+runs = [
+    dict(name='plain', config='plain_cifar10.py', seeds=seeds),
+    dict(name='KW 1x', config='kw1x_cifar10.py', seeds=seeds),
+    dict(name='KW 4x', config='kw4x_cifar10.py', seeds=seeds),
+    dict(name='ODConv 4x', config='odconv4x_cifar10.py', seeds=seeds),
+    dict(name='DY-Conv 4x', config='dyconv4x_cifar10.py', seeds=seeds),
+    dict(name='plain, parameters of KW 1x', config='plain_params_kw1x_cifar10.py', seeds=seeds),
+    dict(name='plain, parameters of KW 4x', config='plain_params_kw4x_cifar10.py', seeds=seeds),
+    dict(name='plain, multiply-adds of KW 1x', config='plain_madds_kw1x_cifar10.py', seeds=seeds),
+    dict(name='KW 1/2x', config='kw1d2_cifar10.py', seeds=[0]),
+    dict(name='SE', config='se_cifar10.py', seeds=[0]),
+    dict(name='CBAM', config='cbam_cifar10.py', seeds=[0]),
+    dict(name='ECA', config='eca_cifar10.py', seeds=[0]),
+    dict(name='CGC', config='cgc_cifar10.py', seeds=[0]),
+    dict(name='WeightNet', config='weightnet_cifar10.py', seeds=[0]),
+    dict(name='CondConv', config='condconv_cifar10.py', seeds=[0]),
+    dict(name='DCD', config='dcd_cifar10.py', seeds=[0]),
+]
+del seeds
+baseline = 'plain'
+metrics = ['accuracy/top1']
+shape = (32, 32)
