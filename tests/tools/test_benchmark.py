@@ -61,8 +61,9 @@ def test_shapes_of_a_backbone(tmp_path):
 
 
 @pytest.mark.slow
-def test_parts_of_a_step(tmp_path):
-    printed = run_tool('benchmark/parts.py', 'r18,1x,train,2,64x64', '--repeat', '1', '--threads', '1', cwd=tmp_path)
+@pytest.mark.parametrize('row', ['r18,1x,train,2,64x64', 'r18,4x,test,16,64x64'])
+def test_parts_of_a_step(tmp_path, row):
+    printed = run_tool('benchmark/parts.py', row, '--repeat', '1', '--threads', '1', cwd=tmp_path)
     parts = dict(line.strip('| ').split(' | ') for line in printed.splitlines() if line.startswith('| '))
     assert parts.keys() == {'part', 'plain, whole step', 'method, whole step', *PARTS, 'rest'}
     assert 0 < int(parts['mixing kernels']) < int(parts['method, whole step'])

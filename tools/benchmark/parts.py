@@ -50,13 +50,13 @@ def timed(seconds: Counter) -> Iterator[None]:
     running = False
 
     def wrap(name: str, function: Callable) -> Callable:
-        def wrapped(*args: Any) -> Any:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             nonlocal running
             if running:
-                return function(*args)
+                return function(*args, **kwargs)
             running, start = True, time.perf_counter()
             try:
-                return function(*args)
+                return function(*args, **kwargs)
             finally:
                 running = False
                 seconds[name] += time.perf_counter() - start
