@@ -1,4 +1,4 @@
-# The recipe of all classifiers of the study (docs/study.md says how it is chosen): 16 epochs of SGD, cosine to 0.
+# The recipe of all classifiers of the study (docs/study.md says how it is chosen): 8 epochs of SGD, cosine to 0.
 _base_ = ['mmpretrain::_base_/default_runtime.py', './datasets/cifar10.py', './runtime.py']
 
 model = dict(
@@ -6,7 +6,7 @@ model = dict(
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=10, topk=(1,)),
 )
-max_epochs = 16
+max_epochs = 8
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=2)
 val_cfg = dict()
 test_cfg = dict()
