@@ -12,6 +12,8 @@ setup(
     name='mmkw',
     version=version,
     description='KernelWarehouse backbones for mmdetection and mmpretrain',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
     packages=find_packages(include=['mmkw', 'mmkw.*']),
     python_requires='>=3.9',
     # Neither torch nor mm*: pip would lay OpenMMLab's packages over OneDL's, which have other names and the
