@@ -5,6 +5,7 @@ from .block_vector import BlockVector
 from .cgc import CGCConv2d, CGCSpec
 from .dcd import DCDConv1d, DCDConv2d, DCDLinear, DCDSpec
 from .dynamic import DynamicLayer, SharedState, TemperatureRange, dynamic_layers, temperature_keys
+from .extent import Pictures, known_pictures, pictures_in, pictures_now, pool_over_pictures, pools_over_pictures
 from .fit import MisfitError, check_fit, guard
 from .gated import CBAMSpec, ECASpec, SESpec
 from .gates import CBAM, ECA, SE, Gate
@@ -55,6 +56,7 @@ __all__ = [
     'MisfitError',
     'ODConv2d',
     'ODConvSpec',
+    'Pictures',
     'Plan',
     'SE',
     'SESpec',
@@ -71,7 +73,12 @@ __all__ = [
     'dynamic_layers',
     'guard',
     'is_convertible',
+    'known_pictures',
     'parameter_names',
+    'pictures_in',
+    'pictures_now',
+    'pool_over_pictures',
+    'pools_over_pictures',
     'register_layer',
     'set_inference_memory',
     'set_temperature',

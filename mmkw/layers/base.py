@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkw.ops import dynamic_conv
+from mmkw.ops.extent import Extent
 
 from .dynamic import DynamicLayer
 
@@ -38,6 +39,8 @@ class DynamicConvNd(DynamicLayer):
     # None is the method's own, fastest way; see `by_definition`.
     convolution: Optional[Convolution] = None
     convolution_is_ready = False
+    # What the attention pools over; None is all positions. See `mmkw.layers.pool_over_pictures`.
+    extent: Optional[Extent] = None
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Optional
 
 from torch import Tensor, nn
 
-from mmkw.ops._pooling import pool_in_passing
+from mmkw.ops._pooling import means, pool_in_passing
 from mmkw.ops.autocast import no_autocast
 
 from .base import DynamicConvNd
@@ -128,13 +128,13 @@ class BlockLayerNd(DynamicConvNd):
         """The block's vector, ``(B, width)``, for a prepared input."""
         if self.place:
             return self.block_vector.take(self.place, x.shape[0])
-        return self.block_vector.make(x.flatten(2).mean(-1))
+        return self.block_vector.make(means(x, self.extent))
 
     def _vector_in_passing(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """A prepared input for its only other use, and the block's vector; see :func:`pool_in_passing`."""
         if self.place:
             return x, self.block_vector.take(self.place, x.shape[0])
-        x, pooled = pool_in_passing(x)
+        x, pooled = pool_in_passing(x, extent=self.extent)
         return x, self.block_vector.make(pooled)
 
 

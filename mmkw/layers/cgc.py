@@ -113,7 +113,7 @@ class CGCConv2d(DynamicConvNd):
 
     def alpha(self, x: Tensor) -> Tensor:
         """A and below it Z, ``(B, in_channels + out_channels, window)``."""
-        return self.attention(window_means(x, self.kernel_size).flatten(2))
+        return self.attention(window_means(x, self.kernel_size, self.extent).flatten(2))
 
     def kernel_of(self, alpha: Tensor) -> Tensor:
         """Kernels ``(B, *kernel_shape)`` of A and Z."""
@@ -121,7 +121,7 @@ class CGCConv2d(DynamicConvNd):
         return self.weight * (inner.unsqueeze(1) + outer.unsqueeze(2)).sigmoid()
 
     def _convolve(self, x: Tensor) -> Tensor:
-        x, pooled = pool_in_passing(x, self.kernel_size)
+        x, pooled = pool_in_passing(x, self.kernel_size, self.extent)
         return self._convolve_by(dynamic_conv, x, self.kernel_of(self.attention(pooled.flatten(2))), None)
 
     @property

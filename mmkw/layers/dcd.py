@@ -138,7 +138,7 @@ class DCDConvNd(DynamicConvNd):
 
     def alpha(self, x: Tensor) -> Tensor:
         """Lam and Phi in a row, ``(B, out_channels + L * L)``."""
-        return self.attention(window_means(x, self.windows).flatten(1))
+        return self.attention(window_means(x, self.windows, self.extent).flatten(1))
 
     def _scale_and_phi(self, alpha: Tensor) -> tuple[Tensor, Tensor]:
         scale, phi = alpha.split((self.out_channels, self.latent**2), -1)
@@ -185,7 +185,7 @@ class DCDConvNd(DynamicConvNd):
         return super().forward(x)
 
     def _convolve(self, x: Tensor) -> Tensor:
-        x, pooled = pool_in_passing(x, self.windows)
+        x, pooled = pool_in_passing(x, self.windows, self.extent)
         scale, phi = self._scale_and_phi(self.attention(pooled.flatten(1)))
         u = self.norm_q(self.q(x))
         flat = u.flatten(2)

@@ -12,8 +12,9 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from mmkw.ops._pooling import means
+from mmkw.ops._pooling import maxima, means
 from mmkw.ops.autocast import no_autocast
+from mmkw.ops.extent import Extent
 
 
 class Gate(nn.Module):
@@ -22,6 +23,9 @@ class Gate(nn.Module):
     Shapes:
         Input and output ``(B, C, *size)``.
     """
+
+    # What is pooled; None is all positions. See `mmkw.layers.pool_over_pictures`.
+    extent: Optional[Extent] = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels of each sample."""
@@ -79,7 +83,7 @@ class SE(Gate):
         self.fc2 = nn.Linear(hidden, channels, bias=False)
 
     def _logits(self, x: Tensor) -> Tensor:
-        pooled = means(x).to(self.fc1.weight.dtype)
+        pooled = means(x, self.extent).to(self.fc1.weight.dtype)
         return self.fc2(self.fc1(pooled).relu())
 
     def start(self) -> float:
@@ -110,8 +114,10 @@ class CBAM(Gate):
         return x * self.norm(self.conv(over_channels)).sigmoid().to(x.dtype)
 
     def _logits(self, x: Tensor) -> Tensor:
-        x = x.flatten(2)
-        mean, largest = (self.mlp(pooled.to(self.mlp[0].weight.dtype)) for pooled in (means(x), x.amax(-1)))
+        if self.extent is None:
+            x = x.flatten(2)  # once: the order in which gradients are summed decides on their last bit
+        pools = (means(x, self.extent), maxima(x, self.extent))
+        mean, largest = (self.mlp(pooled.to(self.mlp[0].weight.dtype)) for pooled in pools)
         return mean + largest
 
     def reset_parameters(self) -> None:
@@ -151,7 +157,7 @@ class ECA(Gate):
         self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
 
     def _logits(self, x: Tensor) -> Tensor:
-        pooled = means(x).to(self.conv.weight.dtype)
+        pooled = means(x, self.extent).to(self.conv.weight.dtype)
         return self.conv(pooled.unsqueeze(1)).squeeze(1)
 
     def start(self) -> float:

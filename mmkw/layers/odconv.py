@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkw.ops import mixture_conv, window_conv
-from mmkw.ops._pooling import pool_in_passing
+from mmkw.ops._pooling import means, pool_in_passing
 from mmkw.ops.autocast import no_autocast
 
 from .bank import DividingTemperature, KernelBankNd, check_counts, check_ratio, squared_norm
@@ -139,7 +139,7 @@ class ODConv2d(DividingTemperature, KernelBankNd):
 
     def alpha(self, x: Tensor) -> Tensor:
         """The attentions that the layer has, a_c, a_f, a_s and a_w in a row, ``(B, sum of their sizes)``."""
-        factors = self.attention(x.flatten(2).mean(-1), self.tau)
+        factors = self.attention(means(x, self.extent), self.tau)
         return torch.cat([factor for factor in factors if factor is not None], -1)
 
     def kernel_of(self, alpha: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class ODConv2d(DividingTemperature, KernelBankNd):
 
     def _convolve(self, x: Tensor) -> Tensor:
         # a_c scales the input and a_f the output, so that the kernels in between have only a_s and a_w.
-        x, pooled = pool_in_passing(x)
+        x, pooled = pool_in_passing(x, extent=self.extent)
         factors = self.attention(pooled, self.tau)
         x = x * factors.channel.to(x.dtype)[..., None, None]
         x, padding = self._padded(x)

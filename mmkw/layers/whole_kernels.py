@@ -13,7 +13,7 @@ from typing import Any, Optional
 import torch
 from torch import Tensor, nn
 
-from mmkw.ops._pooling import pool_in_passing
+from mmkw.ops._pooling import means, pool_in_passing
 from mmkw.ops.autocast import no_autocast
 
 from .bank import DividingTemperature, KernelBankNd, check_counts, check_ratio, squared_norm
@@ -81,7 +81,7 @@ class DYConv2d(DividingTemperature, KernelBankNd):
 
     def alpha(self, x: Tensor) -> Tensor:
         """Weights of the kernels ``(B, kernels)``, which sum to 1."""
-        return self.attention(x.flatten(2).mean(-1), self.tau)
+        return self.attention(means(x, self.extent), self.tau)
 
     def check_start(self) -> None:
         """A start as a plain layer is always possible."""
@@ -93,7 +93,7 @@ class DYConv2d(DividingTemperature, KernelBankNd):
         return 0.0, squared_norm(weight)
 
     def _convolve(self, x: Tensor) -> Tensor:
-        x, pooled = pool_in_passing(x)
+        x, pooled = pool_in_passing(x, extent=self.extent)
         return self._mix_and_convolve(x, self.attention(pooled, self.tau))
 
 

@@ -180,7 +180,7 @@ class KWConvNd(KeepingLayer, StartingLayer):
 
     def alpha(self, x: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for a prepared input."""
-        return self.alpha_of(self.attention(means(x)))
+        return self.alpha_of(self.attention(means(x, self.extent)))
 
     def alpha_of(self, logits: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for logits of the attention, ``(B, m, n + 1)``."""
@@ -203,7 +203,7 @@ class KWConvNd(KeepingLayer, StartingLayer):
 
     def attention_map(self, x: Tensor) -> Tensor:
         """alpha and, last, the zero cell's weight, which the layer drops: ``(B, m, n + 1)``."""
-        weights = ATTENTION_FUNCTIONS[self.attention_function](self.attention(means(x)).double())
+        weights = ATTENTION_FUNCTIONS[self.attention_function](self.attention(means(x, self.extent)).double())
         if not self.share_cells:
             own = torch.stack([torch.block_diag(*sample) for sample in weights[..., :-1]])
             weights = torch.cat((own, weights[..., -1:]), -1)
@@ -217,7 +217,7 @@ class KWConvNd(KeepingLayer, StartingLayer):
         return ready_kernels(self, x)
 
     def _convolve(self, x: Tensor) -> Tensor:
-        x, pooled = pool_in_passing(x)
+        x, pooled = pool_in_passing(x, extent=self.extent)
         return mix_and_convolve(self, *self._padded(x), pooled)
 
     def extra_repr(self) -> str:

@@ -88,7 +88,7 @@ def ready_kernels(layer: 'KWConvNd', x: Tensor) -> Tensor:
     if ready is None:
         return layer.kernel(x)
     attention = layer.attention
-    hidden = attention.hidden_vector(means(x))
+    hidden = attention.hidden_vector(means(x, layer.extent))
     logits = attention.logits_of(hidden)
     s = logits.abs().sum(-1, keepdim=True) + 1e-3
     temperature = torch.zeros_like(layer.temperature) if layer.start_strategy == 'none' else layer.temperature
