@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmkw.checkpoints.files import load_into
 from mmkw.config import LaunchError
 from mmkw.conversion import fold, mean_attention, output_difference
+from mmkw.layers import known_pictures, pictures_in
 
 from .launch import runner_to_test
 
@@ -62,8 +63,10 @@ def fold_at_mean(
 
 
 def _outputs(network: nn.Module, batch: Any) -> Any:
-    inputs: Tensor = network.data_preprocessor(batch, False)['inputs']
-    features = network.extract_feat(inputs)
+    data = network.data_preprocessor(batch, False)
+    inputs: Tensor = data['inputs']
+    with known_pictures(network, pictures_in(inputs, data.get('data_samples'))):
+        features = network.extract_feat(inputs)
     return network.head(features) if hasattr(network, 'head') else features
 
 

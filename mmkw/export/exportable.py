@@ -7,7 +7,7 @@ from typing import Optional, Union
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkw.layers import DynamicConvNd, by_definition, dynamic_layers
+from mmkw.layers import DynamicConvNd, by_definition, dynamic_layers, pools_over_pictures
 from mmkw.ops import dynamic_conv
 
 Sizes = Union[int, Sequence[int]]
@@ -17,8 +17,13 @@ def check_exportable(model: nn.Module) -> None:
     """Check that every dynamic layer has a form for ONNX.
 
     Raises:
-        ValueError: If one is a 3-d convolution.
+        ValueError: If one is a 3-d convolution, or pools over each picture's own extent, which a graph is not told.
     """
+    if pools_over_pictures(model):
+        raise ValueError(
+            "attention_extent='picture' cannot be exported, as a graph is not told how large each picture is; with "
+            "attention_extent='input' it is the same network for inputs without padding"
+        )
     for name, layer in dynamic_layers(model).items():
         if isinstance(layer, DynamicConvNd) and layer.dims > 2:
             raise ValueError(

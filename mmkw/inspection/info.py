@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmkw.layers import DynamicLayer, SharedState, dynamic_layers, parameter_names
+from mmkw.layers import DynamicLayer, Pictures, SharedState, dynamic_layers, known_pictures, parameter_names
 
 _PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
@@ -47,7 +47,7 @@ def model_info(model: nn.Module, forward: Callable[[Tensor], Any], x: Tensor) ->
     Args:
         model: The network, in evaluation mode; its parameters are counted.
         forward: The pass to count, ``model`` itself or a part of it.
-        x: Input of a single sample, ``(1, ...)``. The meta device does.
+        x: Input of a single sample, ``(1, ...)``, without padding. The meta device does.
 
     Returns:
         Counts; convolutions include linear layers, and neither norms, activations nor pooling count.
@@ -76,7 +76,7 @@ def model_info(model: nn.Module, forward: Callable[[Tensor], Any], x: Tensor) ->
         elif isinstance(module, _PLAIN):
             hooks.append(module.register_forward_hook(count_plain))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), known_pictures(model, Pictures.filling(x)):
             forward(x)
     finally:
         for hook in hooks:

@@ -14,7 +14,7 @@ from mmkw.layers import (
     WeightNetConv2d,
 )
 
-from . import padded  # noqa: F401 - registers mmcv's layers
+from . import extent, padded  # noqa: F401 - hears of a model's backbone; registers mmcv's layers
 from .converted import converted_backbone, kw_backbone
 from .convnext import KWConvNeXt
 from .linear_head import ConvertedLinearClsHead, DropoutLinearClsHead, KWLinearClsHead

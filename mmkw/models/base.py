@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from mmengine.logging import MMLogger
@@ -15,8 +15,21 @@ from torch.utils.checkpoint import checkpoint
 from mmkw.checkpoints.names import describe
 from mmkw.config import init_entries
 from mmkw.conversion import convert
-from mmkw.layers import DynamicConvNd, Plan, SharedState, dynamic_layers, shared_banks
+from mmkw.layers import (
+    DynamicConvNd,
+    Pictures,
+    Plan,
+    SharedState,
+    dynamic_layers,
+    known_pictures,
+    pictures_now,
+    pool_over_pictures,
+    shared_banks,
+)
 from mmkw.plans import method_plan
+
+# What attention pools over: the whole padded input, as published, or each picture's own part of it.
+EXTENTS = ('input', 'picture')
 
 
 def plan_of(network: nn.Module, method: Mapping[str, Any]) -> Plan:
@@ -45,9 +58,13 @@ class ConvertedMixin:
     # What messages about checkpoints call the network that a state dict is of.
     describe_state = staticmethod(describe)
 
-    def _convert(self: nn.Module, plan: Plan) -> None:
+    def _convert(self: nn.Module, plan: Plan, attention_extent: str = 'input') -> None:
+        if attention_extent not in EXTENTS:
+            raise ValueError(f'attention_extent must be one of {", ".join(EXTENTS)}, got {attention_extent!r}')
         self.train()  # the time at which backbones freeze their stages; what is frozen stays so
         convert(self, plan)
+        if attention_extent == 'picture':
+            pool_over_pictures(self)
         for block in self.modules():
             # The blocks' own checkpoint call is the reentrant kind, under which DistributedDataParallel sees the
             # gradient of a shared warehouse arrive more than once.
@@ -105,18 +122,22 @@ def _dynamic_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def _recompute_contexts(block: nn.Module) -> tuple:
-    return nullcontext(), _uncounted_batch_norms(block)
+    return nullcontext(), _recomputing(block, pictures_now(block))
 
 
 @contextmanager
-def _uncounted_batch_norms(block: nn.Module) -> Iterator[None]:
-    """Let a recomputed forward pass leave the running statistics, already updated by the first, as they are."""
+def _recomputing(block: nn.Module, pictures: Optional[Pictures]) -> Iterator[None]:
+    """Let a recomputed forward pass know the pictures of the first, and leave the running statistics as they are.
+
+    The first has updated these already. The second runs in the backward pass, when no detector is at hand.
+    """
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
-        yield
+        with known_pictures(block, pictures):
+            yield
     finally:
         for norm, (momentum, batches) in zip(norms, before):
             norm.momentum = momentum

@@ -22,10 +22,11 @@ class KWBackboneMixin(ConvertedMixin):
         attention: Attention function: ``'caf'``, or ``'softmax'`` or ``'sigmoid'`` as in earlier dynamic convolutions.
         start: Start assignment: ``'one_to_one'``, ``'several_to_one'``, ``'all_to_one'`` or ``'none'``.
         sharing: Who shares a warehouse: ``'stage'``, ``'shape'``, ``'layer'`` or ``'none'``.
+        attention_extent: What attention pools over, see :func:`mmkw.models.converted_backbone`. Default: ``'input'``.
         spatial_partition, channel_partition: Whether kernels are cut into cells along these axes. Layers that differ
             where they are not cut cannot share a warehouse: use ``sharing='shape'`` or ``'layer'`` with them.
 
-    All default to None, which leaves the choice to the plan; for the published models it is ``'caf'``,
+    The others default to None, which leaves the choice to the plan; for the published models it is ``'caf'``,
     ``'one_to_one'``, ``'stage'``, True and True. See :class:`mmkw.plans.WarehousePlan`.
     """
 
@@ -37,9 +38,11 @@ class KWBackboneMixin(ConvertedMixin):
         sharing: Optional[str] = None,
         spatial_partition: Optional[bool] = None,
         channel_partition: Optional[bool] = None,
+        attention_extent: str = 'input',
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._attention_extent = attention_extent
         switches = dict(
             attention=attention,
             start=start,
@@ -50,7 +53,7 @@ class KWBackboneMixin(ConvertedMixin):
         self._switches = {name: value for name, value in switches.items() if value is not None}
 
     def _move_into_warehouses(self: nn.Module, plan: Plan, warehouse_cfg: WarehouseCfg = None) -> None:
-        self._convert(adjust(adjust(plan, {'*': self._switches}), warehouse_cfg))
+        self._convert(adjust(adjust(plan, {'*': self._switches}), warehouse_cfg), self._attention_extent)
 
 
 # These arguments exist in mmdet's backbones but not in mmpretrain's.
