@@ -18,7 +18,7 @@ from mmkw.study.sizes import sizes
 from running import ROOT
 
 FOLDER = ROOT / 'configs' / 'study'
-STUDIES = ('cifar10', 'cifar10_full', 'cifar10_mbv2', 'cifar10_recipe', 'nuclei', 'nuclei_pretrained')
+STUDIES = ('cifar10', 'cifar10_full', 'cifar10_mbv2', 'cifar10_recipe', 'nuclei', 'nuclei_extent', 'nuclei_pretrained')
 CONFIGS = sorted(path for path in FOLDER.glob('*.py') if path.stem not in STUDIES)
 # Part of the training in which the temperature falls, as published.
 FALLS = {'KW': 15, 'ODConv': 10, 'DY-Conv': 10}
@@ -64,12 +64,12 @@ def test_the_plain_network_is_as_close_as_a_width_can_be(study, quantity, of):
     assert distances[width] < 0.04 * goal
 
 
-@pytest.mark.parametrize('study', ['cifar10', 'cifar10_full', 'cifar10_mbv2', 'nuclei'])
+@pytest.mark.parametrize('study', ['cifar10', 'cifar10_full', 'cifar10_mbv2', 'nuclei', 'nuclei_extent'])
 def test_the_temperature_falls_in_the_published_part_of_the_training(study):
     for name, cfg in first_runs(study).items():
         ends = [hook.end for hook in cfg.custom_hooks if type_name(hook).endswith('TemperatureHook')]
         part = FALLS.get(name.split()[0])
-        if part and study in ('cifar10_mbv2', 'nuclei'):
+        if part and study in ('cifar10_mbv2', 'nuclei', 'nuclei_extent'):
             part = 10  # MobileNetV2
         assert ends == ([cfg.train_cfg.max_epochs / part] if part else []), name
         assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
