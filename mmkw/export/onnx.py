@@ -17,23 +17,26 @@ from .exportable import check_exportable, exportable
 _BATCHES = (1, 2, 5)
 
 
-def network_to_export(config: Config, checkpoint: PathLike, backbone: bool = False) -> nn.Module:
-    """Build a config's classifier, or the backbone of its model, and fill it from a checkpoint.
+def network_to_export(config: Config, checkpoint: PathLike, backbone: bool = False, neck: bool = False) -> nn.Module:
+    """Build a config's classifier, or the backbone of its model with or without neck, and fill it from a checkpoint.
 
     Args:
         config: Config of a classifier or detector.
         checkpoint: A checkpoint of this model.
         backbone: Whether to take the backbone alone. Default: False, the classifier.
+        neck: Whether to take the backbone followed by the neck. Default: False.
 
     Raises:
-        FileNotFoundError, ValueError: If the model is no classifier, or the checkpoint is not for it.
+        FileNotFoundError, ValueError: If the model is no classifier or has no neck, or the checkpoint is not for it.
     """
     model = config.get('model') or {}
-    if not backbone and 'head' not in model:
+    if neck and not model.get('neck'):
+        raise ValueError(f'the {type_name(model) or "model"} of {config.filename} has no neck; export its backbone')
+    if not (backbone or neck) and 'head' not in model:
         raise ValueError(
             f'a whole {type_name(model) or "model"} cannot be exported: how many boxes its proposals and non-maximum '
             'suppression keep depends on the image, and mmdet does this in code, not in operations of ONNX; '
-            '--backbone exports its backbone'
+            '--neck exports its backbone and neck, for a head in torch'
         )
     config = config.copy()
     if 'backbone' in model:
@@ -41,7 +44,7 @@ def network_to_export(config: Config, checkpoint: PathLike, backbone: bool = Fal
     part = 'backbone' if backbone else None
     network = build_model(config, part)
     load_into(network, checkpoint, part)
-    return network
+    return nn.Sequential(network.backbone, network.neck).eval() if neck else network
 
 
 def export_onnx(
@@ -68,8 +71,8 @@ def export_onnx(
         ImportError: If a package for ONNX is missing.
         ValueError: If the network cannot be exported, or onnxruntime gives something else.
     """
-    onnxruntime = _require('onnxruntime')
-    _require('onnx'), _require('onnxscript')
+    onnxruntime = require('onnxruntime')
+    require('onnx'), require('onnxscript')
     if batch is not None and batch < 1:
         raise ValueError(f'batch must be at least 1, or None for a dynamic one, got {batch}')
     check_exportable(network)
@@ -126,7 +129,12 @@ def _flat(outputs: Any) -> list[Tensor]:
     return [outputs] if isinstance(outputs, Tensor) else [tensor for out in outputs for tensor in _flat(out)]
 
 
-def _require(package: str) -> Any:
+def require(package: str) -> Any:
+    """Import a package that exporting needs.
+
+    Raises:
+        ImportError: If it is missing; the message says how to get it.
+    """
     try:
         return import_module(package)
     except ImportError as error:

@@ -4,7 +4,12 @@ import re
 
 import onnxruntime
 import pytest
+import torch
+from mmdet.apis import inference_detector
 
+from mmkw.config import read_config
+from mmkw.engine.predict import load_detector
+from mmkw.export import take_features_from_onnx
 from running import TINY_MASK_RCNN, run_tool
 
 pytestmark = pytest.mark.slow
@@ -52,3 +57,21 @@ def test_the_backbone_is_exported_and_the_detector_refused(trained):
     assert re.search(r'largest difference of onnxruntime from torch: \d', log)
     session = onnxruntime.InferenceSession(trained / 'backbone.onnx', providers=['CPUExecutionProvider'])
     assert session.get_inputs()[0].shape == ['batch', 3, 64, 64]
+
+
+def test_a_detector_finds_the_same_with_features_from_onnxruntime(trained):
+    options = ('features.onnx', '--neck', '--shape', 64, 64)
+    run_tool('export_onnx.py', TINY_MASK_RCNN, 'whole/epoch_4.pth', *options, cwd=trained)
+    detector, pipeline = load_detector(read_config(TINY_MASK_RCNN), trained / 'whole' / 'epoch_4.pth', 'cpu')
+    images = sorted(map(str, (trained / 'shapes' / 'val').iterdir()))
+    expected = [inference_detector(detector, image, pipeline).pred_instances for image in images]
+    assert sum(map(len, expected)) > 10
+    take_features_from_onnx(detector, trained / 'features.onnx')
+    for image, ours in zip(images, expected):
+        theirs = inference_detector(detector, image, pipeline).pred_instances
+        assert torch.equal(theirs.labels, ours.labels)
+        torch.testing.assert_close(theirs.scores, ours.scores, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(theirs.bboxes, ours.bboxes, rtol=0, atol=0.01)
+        assert (theirs.masks != ours.masks).float().mean() < 0.001
+    with pytest.raises(ValueError, match=r'shape \(1, 3, 64, 64\), got \(1, 3, 64, 96\): pad all to this size'):
+        detector.extract_feat(torch.zeros(1, 3, 64, 96))

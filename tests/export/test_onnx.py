@@ -1,5 +1,6 @@
 """ONNX files give in onnxruntime what the networks give in torch."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmkw.checkpoints.files import build_model
-from mmkw.export import export_onnx, network_to_export
+from mmkw.export import export_onnx, exportable, network_to_export
 from mmkw.layers import KWConv1d, KWConv2d, KWConv3d, KWLinear, Warehouse, Warehouses, set_temperature
 from mmkw.layers.mixed import mixed
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
@@ -224,8 +225,38 @@ def test_a_classifier_gives_logits_and_its_backbone_features(classifier):
 
 def test_a_whole_detector_is_refused_with_the_reason(classifier):
     config = Config(dict(default_scope='mmdet', model=dict(type='MaskRCNN', backbone=CLASSIFIER['backbone'])))
-    with pytest.raises(ValueError, match='a whole MaskRCNN cannot be exported: .*depends on the image.*--backbone'):
+    with pytest.raises(ValueError, match='a whole MaskRCNN cannot be exported: .*depends on the image.*--neck'):
         network_to_export(config, classifier[2])
+
+
+def test_a_backbone_followed_by_its_neck(classifier):
+    config, model, path = classifier
+    x = torch.randn(2, 3, *SIZE)
+    assert torch.equal(network_to_export(config, path, neck=True)(x)[0], model.neck(model.backbone(x))[0])
+    del config.model['neck']
+    with pytest.raises(ValueError, match='the ImageClassifier of .* has no neck'):
+        network_to_export(config, path, neck=True)
+
+
+LOAD = """
+import sys, torch
+x, expected = torch.load('values.pt')
+with torch.no_grad():
+    torch.testing.assert_close(torch.export.load('features.pt2').module()(x)[0], expected)
+assert not {'mmkw', 'mmcv', 'mmengine'} & set(sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_torch_export_needs_no_package_of_ours_to_run(classifier, tmp_path):
+    config, model, path = classifier
+    x = torch.randn(2, 3, *SIZE)
+    network = network_to_export(config, path, neck=True)
+    with torch.no_grad(), exportable(network, dynamic_batch=False):
+        program = torch.export.export(network, (x,))
+        torch.save((x, model.neck(model.backbone(x))[0]), tmp_path / 'values.pt')
+    torch.export.save(program, tmp_path / 'features.pt2')
+    subprocess.run([sys.executable, '-c', LOAD], cwd=tmp_path, check=True)
 
 
 def test_a_checkpoint_of_another_model_is_refused(classifier):
