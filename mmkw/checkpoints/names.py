@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Optional, Protocol, Union
 
-from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
+from mmpretrain.models.backbones import ConvNeXt, EfficientNet, MobileNetV2, ResNet
 from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
@@ -140,7 +140,52 @@ class ConvNeXtNames(Names):
         return re.sub(r'pwconv([12])', r'pointwise_conv\1', key).replace('dwconv', 'depthwise_conv')
 
 
-FAMILIES = (ResNetNames, MobileNetV2Names, ConvNeXtNames)
+class EfficientNetNames(Names):
+    """EfficientNet-PyTorch, and EfficientNet-Lite after it, counts all blocks; mmpretrain groups them in layers."""
+
+    backbone = EfficientNet
+    known_by = '_blocks.0.'
+    head = ('_fc.',)
+    _parts = {
+        '_expand_conv': 'expand_conv.conv',
+        '_bn0': 'expand_conv.bn',
+        '_depthwise_conv': 'depthwise_conv.conv',
+        '_bn1': 'depthwise_conv.bn',
+        '_se_reduce': 'se.conv1.conv',
+        '_se_expand': 'se.conv2.conv',
+        '_project_conv': 'linear_conv.conv',
+        '_bn2': 'linear_conv.bn',
+    }
+
+    @staticmethod
+    def describe(state: State) -> str:
+        blocks = {key.split('.')[1] for key in state if key.startswith('_blocks.')}
+        lite = not any('._se_reduce.' in key for key in state)
+        return f'EfficientNet{"-Lite" if lite else ""} of {len(blocks)} blocks'
+
+    @staticmethod
+    def describe_backbone(backbone: nn.Module) -> str:
+        blocks = [block for layer in backbone.layers[1:-1] for block in layer]
+        lite = not any(block.with_se for block in blocks)
+        return f'EfficientNet{"-Lite" if lite else ""} of {len(blocks)} blocks'
+
+    @staticmethod
+    def rename(key: str, backbone: nn.Module) -> Optional[str]:
+        part, rest = key.split('.', 1)
+        last = len(backbone.layers) - 1
+        ends = {'_conv_stem': '0.conv', '_bn0': '0.bn', '_conv_head': f'{last}.conv', '_bn1': f'{last}.bn'}
+        if part in ends:
+            return f'layers.{ends[part]}.{rest}'
+        blocks = [(g, i) for g in range(1, last) for i in range(len(backbone.layers[g]))]
+        number, _, rest = rest.partition('.')
+        if part != '_blocks' or int(number) >= len(blocks):
+            return f'layers.{key}'  # fits nowhere, which is then said
+        group, index = blocks[int(number)]
+        part, rest = rest.split('.', 1)
+        return f'layers.{group}.{index}.{EfficientNetNames._parts.get(part, part)}.{rest}'
+
+
+FAMILIES = (ResNetNames, MobileNetV2Names, ConvNeXtNames, EfficientNetNames)
 
 
 def describe(state: State) -> Optional[str]:

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from typing import Optional
 
 from mmengine.logging import MMLogger
-from mmpretrain.models.backbones import ConvNeXt, MobileNetV2, ResNet
+from mmpretrain.models.backbones import ConvNeXt, EfficientNet, MobileNetV2, ResNet
 from torch import Tensor, nn
 
 from mmkw.conversion import fit_plain, warm_start
 from mmkw.layers import set_temperature, temperature_ranges
 
 from .files import fetch_checkpoint, read_checkpoint
-from .names import ConvNeXtNames, MobileNetV2Names, ResNetNames
+from .names import ConvNeXtNames, EfficientNetNames, MobileNetV2Names, ResNetNames
 
 _TORCHVISION_CONVNEXT = {'0': 'depthwise_conv', '2': 'norm', '3': 'pointwise_conv1', '5': 'pointwise_conv2'}
-_CLASSIFIER = re.compile(r'(?:fc|classifier\.[12]|head)\.(weight|bias)')
+_CLASSIFIER = re.compile(r'(?:_?fc|classifier\.[12]|head)\.(weight|bias)')
 
 
 def read_plain(checkpoint: str) -> dict[str, Tensor]:
@@ -43,7 +43,8 @@ def plain_to_mmkw(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str,
     """Rename a plain state dict to ``backbone.*`` and ``head.*``.
 
     It knows the names of mmpretrain and mmdet, in a classifier or detector (``backbone.``) or in a backbone alone. For
-    ResNet, MobileNetV2 and ConvNeXt it knows torchvision's too, and for ConvNeXt those of its own release.
+    ResNet, MobileNetV2 and ConvNeXt it knows torchvision's too, for ConvNeXt those of its own release, and for
+    EfficientNet those of EfficientNet-PyTorch.
 
     Args:
         state: A state dict as :func:`read_plain` returns it.
@@ -121,6 +122,8 @@ def _for_model(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tenso
 def _rename(key: str, backbone: nn.Module) -> Optional[str]:
     if isinstance(backbone, MobileNetV2) and key.startswith('features.'):
         return MobileNetV2Names.rename(key, backbone)
+    if isinstance(backbone, EfficientNet) and key.startswith('_'):
+        return EfficientNetNames.rename(key, backbone)
     if isinstance(backbone, ConvNeXt):
         if match := re.fullmatch(r'features\.(\d+)\.(.*)', key):
             return _rename_torchvision_convnext(int(match.group(1)), match.group(2))

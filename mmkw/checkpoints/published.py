@@ -56,8 +56,8 @@ def published_to_mmkw(
 
     Args:
         state: A state dict as :func:`read_published` returns it.
-        backbone: The backbone it is for: mmpretrain's ResNet, MobileNetV2 or ConvNeXt with the file's method in it,
-            such as KWResNet, or the plain one.
+        backbone: The backbone it is for: mmpretrain's ResNet, MobileNetV2, ConvNeXt or EfficientNet with the file's
+            method in it, such as KWResNet, or the plain one.
         head: The classifier, to check its keys too. Default: None.
 
     Raises:

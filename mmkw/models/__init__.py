@@ -17,6 +17,7 @@ from mmkw.layers import (
 from . import extent, padded  # noqa: F401 - hears of a model's backbone; registers mmcv's layers
 from .converted import converted_backbone, kw_backbone
 from .convnext import KWConvNeXt
+from .efficientnet_lite import EfficientNetLite0
 from .linear_head import ConvertedLinearClsHead, DropoutLinearClsHead, KWLinearClsHead
 from .mobilenet_v2 import KWMobileNetV2
 from .resnet import KWResNet, PlainResNet
@@ -28,6 +29,7 @@ for _layer in _LAYERS:
 __all__ = [
     'ConvertedLinearClsHead',
     'DropoutLinearClsHead',
+    'EfficientNetLite0',
     'KWConvNeXt',
     'KWLinearClsHead',
     'KWMobileNetV2',
