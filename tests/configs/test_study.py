@@ -18,7 +18,19 @@ from mmkw.study.sizes import sizes
 from running import ROOT
 
 FOLDER = ROOT / 'configs' / 'study'
-STUDIES = ('cifar10', 'cifar10_full', 'cifar10_mbv2', 'cifar10_recipe', 'nuclei', 'nuclei_extent', 'nuclei_pretrained')
+STUDIES = (
+    'cifar10',
+    'cifar10_full',
+    'cifar10_lite0',
+    'cifar10_mbv2',
+    'cifar10_recipe',
+    'lite0_held_back',
+    'lite0_recipe',
+    'nuclei',
+    'nuclei_extent',
+    'nuclei_lite0',
+    'nuclei_pretrained',
+)
 CONFIGS = sorted(path for path in FOLDER.glob('*.py') if path.stem not in STUDIES)
 # Part of the training in which the temperature falls, as published.
 FALLS = {'KW': 15, 'ODConv': 10, 'DY-Conv': 10}

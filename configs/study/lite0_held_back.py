@@ -1,0 +1,30 @@
+# How fast the temperature of a warm-started EfficientNet-Lite0 falls, and where it may stay: KW 1x alone, on images of
+# fit.txt, judged by those of held_back.txt. The 10,000 test images are not looked at.
+# tools/study.py configs/study/lite0_held_back.py --jobs 2
+name = 'lite0_held_back'
+work_dir = 'work_dirs/study/lite0_held_back'
+held_back = {
+    'train_dataloader.dataset.dataset.ann_file': 'fit.txt',
+    'val_dataloader.dataset.ann_file': 'held_back.txt',
+    'val_dataloader.dataset.data_prefix': 'train',
+}
+epochs = 6  # of the config
+runs = [
+    dict(
+        name=title,
+        config='kw_lite0_cifar10.py',
+        seeds=[0],
+        cfg_options={**held_back, 'custom_hooks.1.end': end, 'custom_hooks.1.end_value': end_value},
+    )
+    for title, end, end_value in (
+        ('to 0 in a sixth', epochs / 6, 0.0),
+        ('to 0 in a third', epochs / 3, 0.0),
+        ('to 0 in two thirds', 2 * epochs / 3, 0.0),
+        ('to 0.2 in a third', epochs / 3, 0.2),
+        ('to 0.5 in a third', epochs / 3, 0.5),
+        ('to 0.8 in a third', epochs / 3, 0.8),
+    )
+]
+del held_back, epochs
+metrics = ['accuracy/top1']
+shape = (96, 96)
