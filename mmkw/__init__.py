@@ -19,3 +19,6 @@ __all__ = ['__version__', 'convert', 'set_inference_memory', 'set_temperature']
 if find_spec('mmengine') is not None:
     versions.check_torchvision()
     from . import checkpoints, engine, models  # importing them registers them
+    from .config import config_file
+
+    __all__ += ['config_file']

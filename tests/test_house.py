@@ -15,6 +15,7 @@ ROOMS = {
     'conversion': {'layers', 'ops'},
     'inspection': {'layers', 'ops'},
     'config': set(),
+    'utils': set(),
     'version': set(),
     'versions': set(),
     'checkpoints': {'config', 'conversion', 'layers', 'version'},

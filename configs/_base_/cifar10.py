@@ -2,6 +2,7 @@
 _base_ = ['mmpretrain::_base_/default_runtime.py', './datasets/cifar10.py', './runtime.py']
 
 model = dict(
+    _scope_='mmpretrain',
     type='ImageClassifier',
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=10, topk=(1,)),

@@ -2,6 +2,7 @@
 _base_ = ['mmpretrain::_base_/default_runtime.py', '../_base_/runtime.py']
 
 model = dict(
+    _scope_='mmpretrain',
     type='ImageClassifier',
     data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3),
     backbone=dict(type='PlainResNet', depth=18, stem_channels=8, base_channels=8),  # an eighth of the usual width

@@ -1,8 +1,9 @@
-"""Holds everything that touches mmengine's runner; importing it changes two things outside mmkw, see README."""
+"""Holds everything that touches mmengine's runner; importing it changes three things outside mmkw, see README."""
 
 from mmkw.config import LaunchError
 
 from .batches import check_batches
+from .config_names import know_config_names
 from .epoch_seed_hook import EpochSeedHook
 from .parameter_rules import see_banks_as_layers
 from .preflight import check_files
@@ -10,6 +11,7 @@ from .safe_load import allow_training_checkpoints
 from .temperature_hook import KWTemperatureHook, TemperatureHook
 
 allow_training_checkpoints()
+know_config_names()
 see_banks_as_layers()
 
 __all__ = [
@@ -20,5 +22,6 @@ __all__ = [
     'allow_training_checkpoints',
     'check_batches',
     'check_files',
+    'know_config_names',
     'see_banks_as_layers',
 ]
