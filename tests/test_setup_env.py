@@ -60,7 +60,8 @@ def test_the_lock_file_is_complete():
     """With --no-deps, pip would silently leave out what an installed package needs."""
     from packaging.requirements import Requirement
 
-    pins = lock().keys() | {'torch', 'torchvision', 'mmcv', 'opencv-python'}  # opencv-python: the headless one serves
+    pins = lock().keys() | {'torch', 'torchvision', 'mmcv', 'pip'}
+    pins |= {'opencv-python', 'opendatalab'}  # headless serves; openmim fetches data sets with the other
     for name in lock():
         for line in importlib.metadata.requires(name) or ():
             requirement = Requirement(line)

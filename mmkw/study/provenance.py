@@ -15,8 +15,8 @@ from mmengine.config import Config
 from mmkw.engine.preflight import needed_files
 from mmkw.versions import installed_packages
 
-# Parts of mmkw in which nothing is trained, so that a better table costs no run.
-_WITHOUT_TRAINING = ('demo', 'export', 'inspection', 'study')
+# Parts of mmkw in which nothing is trained, so that a better table costs no run; .mim is in an installed package only.
+_WITHOUT_TRAINING = ('.mim', 'demo', 'export', 'inspection', 'study')
 _OF_OTHERS = ('mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'torch')
 
 
