@@ -31,7 +31,7 @@ class Environment:
         source.mkdir()
         for name in ('mmkw', 'configs', 'tools'):
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__'))
-        for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml', 'README.md'):
+        for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml', 'README.md', 'LICENSE'):
             shutil.copy(ROOT / name, source)
         pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q']
         # As `python -m build` does it: the wheel is made from the source distribution, which has to be complete.
