@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import setup_env
+import setup_header
 import setup_mmcv
 import setup_run
 
@@ -141,6 +143,125 @@ def test_a_missing_or_other_nvcc_is_said_before_the_build(tmp_path):
     with pytest.raises(setup_run.SetupError, match='is of CUDA 12 and torch 2.13.0.cu130 of CUDA 13.0'):
         setup_mmcv.require_nvcc({**CUDA, 'cuda_home': str(tmp_path)})
     setup_mmcv.require_nvcc({**CUDA, 'cuda': '12.6', 'cuda_home': str(tmp_path)})
+
+
+# --- the precompiled header ---------------------------------------------------------------------------------------
+
+needs_gcc = pytest.mark.skipif(not setup_header.is_gcc(), reason='only GCC gets a precompiled header')
+
+
+@pytest.fixture
+def small_source(monkeypatch, tmp_path):
+    """A source of one file and small headers, in the place of mmcv's."""
+    source, folder = tmp_path / 'a source', tmp_path / 'a folder'
+    for path in (source, folder):
+        path.mkdir()
+    for name in setup_header.HEADERS:
+        (source / name).write_text('#pragma once\n#include <cstddef>\n')
+    file = source / 'op.cpp'
+    file.write_text('#include "pytorch_cpp_helper.hpp"\nint f(std::size_t n) { return NAME + n; }\n')
+
+    def calls(*flags):
+        command = ['c++', '-MMD', '-MF', 'op.o.d', '-O1', f'-I{source}', *flags, '-c', '-c', str(file), '-o', 'op.o']
+        call = {'directory': str(source), 'command': shlex.join([*command, '-DNAME=1']), 'file': str(file)}
+        monkeypatch.setattr(setup_header, 'compiler_calls', lambda source: [call])
+        return call
+
+    calls()
+    return source, folder, tmp_path / 'log', calls
+
+
+def test_flags_are_those_of_the_build(small_source):
+    source, *_, calls = small_source
+    assert setup_header.flags_of(calls('-g')) == ['c++', '-O1', f'-I{source}', '-g', '-DNAME=1']
+
+
+@needs_gcc
+def test_the_precompiled_header_is_taken_and_kept(small_source, capsys):
+    *paths, calls = small_source
+    source, folder, _ = paths
+    flags = setup_header.precompiled_header(*paths)
+    header = folder / 'torch_headers.hpp'
+    assert flags == f"-include '{header}' -Winvalid-pch"
+    command = [
+        'c++',
+        '-O1',
+        f'-I{source}',
+        '-DNAME=1',
+        *shlex.split(flags),
+        '-H',
+        '-c',
+        source / 'op.cpp',
+        '-o',
+        'op.o',
+    ]
+    listed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stderr
+    assert f'! {header}.gch' in listed and 'warning' not in listed
+    made = header.with_name(f'{header.name}.gch').stat()
+    assert setup_header.precompiled_header(*paths) == flags
+    assert header.with_name(f'{header.name}.gch').stat() == made
+    calls('-O2')
+    assert setup_header.precompiled_header(*paths) == flags
+    assert header.with_name(f'{header.name}.gch').stat() != made
+    assert capsys.readouterr().out == ''
+
+
+@needs_gcc
+def test_a_header_that_is_not_taken_is_said_and_left_out(small_source, capsys):
+    *paths, calls = small_source
+    calls('-include', 'cstdio')  # a precompiled header has to be the first
+    assert setup_header.precompiled_header(*paths) == ''
+    assert 'no precompiled header (the compiler does not take it): compiling without' in capsys.readouterr().out
+
+
+@needs_gcc
+@pytest.mark.parametrize('missing', [0, 1])
+def test_a_header_that_cannot_be_made_is_said_and_left_out(small_source, missing, capsys):
+    *paths, _ = small_source
+    (paths[0] / setup_header.HEADERS[missing]).unlink()
+    assert setup_header.precompiled_header(*paths) == ''
+    assert 'no precompiled header (' in capsys.readouterr().out
+    assert not list(paths[1].glob('*.gch'))
+
+
+@needs_gcc
+def test_a_build_that_cannot_be_asked_is_compiled_without_a_header(tmp_path, capsys):
+    (tmp_path / 'setup.py').write_text('raise RuntimeError("no build here")')
+    assert setup_header.precompiled_header(tmp_path, tmp_path, tmp_path / 'log') == ''
+    assert 'no precompiled header (RuntimeError: no build here): compiling without' in capsys.readouterr().out
+
+
+def test_another_compiler_gets_no_header(monkeypatch, tmp_path, capsys):
+    clang = tmp_path / 'clang++'
+    clang.write_text('#!/bin/sh\necho "#define __GNUC__ 4"; echo "#define __clang__ 1"\n')
+    clang.chmod(0o755)
+    for compiler in (str(clang), str(tmp_path / 'none')):
+        monkeypatch.setenv('CXX', compiler)
+        assert setup_header.precompiled_header(tmp_path, tmp_path, tmp_path / 'log') == ''
+    assert capsys.readouterr().out == ''
+
+
+def test_the_first_line_says_how_long_it_takes(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(setup_env, 'STEPS', ())
+    monkeypatch.setattr(setup_env, 'require_compiler', lambda python: None)
+    monkeypatch.setattr(setup_env, 'fingerprint', lambda: 'wanted')
+    monkeypatch.setattr(setup_mmcv, 'is_gcc', lambda: True)
+    monkeypatch.setenv('MMKW_CACHE', str(checkout))
+    monkeypatch.setenv('MAX_JOBS', '2')
+    (checkout / '.venv').mkdir()
+    wheel = checkout / 'mmcv' / setup_mmcv.cache_key(CPU) / 'mmcv.whl'
+
+    def first_line():
+        setup_env.write_state('')
+        setup_env.set_up()
+        return capsys.readouterr().out.splitlines()[0]
+
+    assert first_line() == 'environment: building .venv in about 6 min, 3 of them to compile mmcv, once per user'
+    monkeypatch.setattr(setup_mmcv, 'is_gcc', lambda: False)
+    assert first_line() == 'environment: building .venv in about 14 min, 11 of them to compile mmcv, once per user'
+    wheel.parent.mkdir(parents=True)
+    wheel.touch()
+    assert first_line() == 'environment: building .venv in about 3 min'
 
 
 # --- Python and the environment -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from setup_mmcv import MMCV, cache_root, install_mmcv, probe_torch, require_compiler
+from setup_mmcv import MMCV, cache_root, compile_minutes, install_mmcv, probe_torch, require_compiler
 from setup_run import PYTHON, ROOT, VENV, SetupError, ask, only_one, pip, run, say, span
 
 LOCK = ROOT / 'requirements' / 'lock.txt'
@@ -150,9 +150,13 @@ def set_up() -> None:
             say('environment: .venv is ready, the other set-up did it')
             return
         began = time.monotonic()
-        say('environment: building .venv in about 3 min, and on two cores 11 more if mmcv is not compiled yet')
-        if not any(cache_root().glob('mmcv/*/*.whl')):
+        if any(cache_root().glob(f'mmcv/mmcv-{MMCV}_torch-{TORCH}*/*.whl')):
+            say('environment: building .venv in about 3 min')
+        else:
             require_compiler(find_python())
+            minutes = compile_minutes()
+            mmcv = f'{minutes} of them to compile mmcv, once per user'
+            say(f'environment: building .venv in about {3 + minutes} min, {mmcv}')
         for number, (text, step) in enumerate(STEPS, start=1):
             say(f'[{number}/{len(STEPS)}] {text}')
             step()

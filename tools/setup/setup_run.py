@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,14 +104,16 @@ def run(
     log: Path = LOG,
     cwd: Path | None = None,
     progress: Callable[[str, float], str] = still_at_it,
+    env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a command with its output in `log`, and print `progress(output, seconds)` every half minute."""
+    """Run a command with its output in `log` and `env` beside :func:`child_env`, and print `progress(output, seconds)`
+    every half minute."""
     began = time.monotonic()
     with open(log, 'wb') as output:
         child = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
-            env=child_env(),
+            env={**child_env(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
