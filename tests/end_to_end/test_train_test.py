@@ -65,6 +65,16 @@ def test_a_checkpoint_of_another_budget_ends_in_one_sentence(trained, tool, argu
     assert re.match('checkpoint whole/epoch_4.pth does not fit KWResNet: .* b = 1, .* b = 2, ', lines[-1])
 
 
+def test_attention_over_each_picture_alone_trains_and_tests(trained):
+    on = ('--cfg-options', 'model.backbone.attention_extent=picture')
+    log = run_tool('train.py', TINY_MASK_RCNN, '--work-dir', 'extent', *on, 'train_cfg.max_epochs=1', cwd=trained)
+    for images in (1, 4):
+        options = (*on, f'test_dataloader.batch_size={images}')
+        test = run_tool('test.py', TINY_MASK_RCNN, 'extent/epoch_1.pth', '--work-dir', 'test', *options, cwd=trained)
+        # All pictures have one size here, so the batch size changes nothing.
+        assert metrics(test, 'test') == metrics(log, 'val')
+
+
 def test_two_processes_train_and_test_a_detector(trained):
     options = ('--work-dir', 'two', '--cfg-options', 'env_cfg.dist_cfg.backend=gloo')
     once = ('train_cfg.max_epochs=1',)
