@@ -2,15 +2,16 @@
 PYTHON ?= python3
 VENV := .venv/bin/python
 
-.PHONY: help setup demo demo-classify test lint clean
+.PHONY: help setup demo demo-classify docs docs-env browser test lint clean
 
 help:
 	@echo "make demo    train and evaluate a small KernelWarehouse Mask R-CNN (options: DEMO_ARGS=...)"
 	@echo "make demo-classify    train KW-ResNet18 and the plain one on real handwritten digits (options: DEMO_ARGS=...)"
-	@echo "make test    make lint, then all tests"
+	@echo "make docs    build the documentation site in build/site; a warning or a broken link is an error"
+	@echo "make test    make lint and make docs, then all tests (as root on Debian, installs Chromium first)"
 	@echo "make lint    ruff check, whether ruff format has been run, and mypy"
 	@echo "make setup   build .venv only (minutes the first time)"
-	@echo "make clean   remove .venv and caches; data, checkpoints, work_dirs and the compiled mmcv stay"
+	@echo "make clean   remove .venv, .venv-docs, the site and caches; data, checkpoints, work_dirs and the compiled mmcv stay"
 
 setup:
 	@$(PYTHON) tools/setup/setup_env.py
@@ -21,7 +22,16 @@ demo: setup
 demo-classify: setup
 	$(VENV) tools/demo_classify.py $(DEMO_ARGS)
 
-test: lint
+docs: docs-env
+	.venv-docs/bin/python tools/docs/docs_build.py
+
+docs-env:
+	@$(PYTHON) tools/setup/docs_env.py
+
+browser:
+	@$(PYTHON) tools/setup/docs_env.py --browser
+
+test: lint docs browser
 	OMP_NUM_THREADS=1 $(VENV) -m pytest tests -n 2 --dist loadfile --durations=15
 
 lint: setup
@@ -30,5 +40,5 @@ lint: setup
 	$(VENV) -m mypy
 
 clean:
-	rm -rf .venv .venv.lock .venv.broken build dist mmkw.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv.lock .venv.broken .venv-docs .venv-docs.lock .venv-docs.browser.log build dist mmkw.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

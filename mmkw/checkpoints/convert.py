@@ -51,8 +51,8 @@ def convert_plain(source: str, target: Union[str, Path], config: Union[str, Path
 
     The file has ``backbone.*`` and, for a classifier's config, ``head.*``, and serves as that of
     :func:`convert_published` does. Its temperature is the one at which the schedule of each layer starts, where it
-    computes what the plain network does (KernelWarehouse from b = 1 on). What :func:`warm_start` leaves as it is, is
-    drawn from the seed.
+    computes what the plain network does (KernelWarehouse from b = 1 on). What :func:`mmkw.conversion.warm_start`
+    leaves as it is, is drawn from the seed.
 
     Args:
         source: A file or address, see :func:`read_plain`.

@@ -46,9 +46,9 @@ class PlainPretrained:
     """Start a dynamic backbone from a plain network: ``init_cfg=dict(type='PlainPretrained', checkpoint=...)``.
 
     The backbone then computes what the plain one does, for KernelWarehouse at temperature 1 and budget b >= 1; for
-    b < 1 the error of the kernels is logged. See :func:`warm_start`. Each layer that has a temperature gets the one at
-    which its schedule starts (1 in KernelWarehouse, 30 in ODConv and DY-Conv): train with a ``TemperatureHook`` that
-    lowers it, or the attentions are hardly used, those of KernelWarehouse not at all.
+    b < 1 the error of the kernels is logged. See :func:`mmkw.conversion.warm_start`. Each layer that has a
+    temperature gets the one at which its schedule starts (1 in KernelWarehouse, 30 in ODConv and DY-Conv): train with
+    a ``TemperatureHook`` that lowers it, or the attentions are hardly used, those of KernelWarehouse not at all.
 
     Args:
         checkpoint: A file of torchvision, mmpretrain or mmdet (classifier, detector or backbone alone),
