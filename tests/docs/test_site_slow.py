@@ -50,4 +50,4 @@ def test_a_reader_finds_the_way(docs_python, site):
     if not (shutil.which('chromedriver') and any(map(shutil.which, docs_env.BROWSERS))):
         pytest.skip(f'no Chromium with its driver here: `{" ".join(docs_env.APT)}` installs both (Debian, as root)')
     printed = run(docs_python, 'tools/docs/docs_browse.py', site)
-    assert len(printed.splitlines()) == 9
+    assert len(printed.splitlines()) == 10

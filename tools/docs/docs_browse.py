@@ -131,6 +131,9 @@ def main() -> None:
         reader.follow('ODConv: omni-dimensional dynamic convolution', 'ODConv')
         if not driver.find_elements(By.CSS_SELECTOR, '.formula math mfrac, .formula math munderover'):
             raise SystemExit('the page of ODConv shows no formula')
+        reader.follow('KernelWarehouse', 'KernelWarehouse')
+        if driver.find_elements(By.CSS_SELECTOR, 'article > math'):
+            raise SystemExit('a formula of the page of KernelWarehouse stands outside its sentence')
         reader.search('contrasting', 'contrasting_attention')
         reader.check_page('mmkw.ops')
         driver.get(f'{address}/configs.html')

@@ -79,7 +79,8 @@ def with_math(text: str) -> str:
         if line.startswith('$$') and line.endswith('$$'):
             return f'<div class="formula">{convert(line.strip("$ "), display="block")}</div>'
         pieces = re.split(r'(`[^`]*`|\$[^$]+\$)', line)
-        return ''.join(convert(p.strip('$')) if p[:1] == '$' and p[-1:] == '$' and len(p) > 2 else p for p in pieces)
+        # In a span: Markdown would begin a block at a line that begins with <math>.
+        return ''.join(f'<span>{convert(p.strip("$"))}</span>' if re.fullmatch(r'\$.+\$', p) else p for p in pieces)
 
     return outside_code(text, line_of)
 
