@@ -20,10 +20,11 @@ class TellsPictures:
             return super().forward(inputs, data_samples, mode)  # type: ignore[misc]
 
 
-def _tell(holder: nn.Module, name: str, child: nn.Module) -> None:
+def _tell(holder: nn.Module, name: str, child: Optional[nn.Module]) -> None:
     """Let a model that is given such a backbone tell it; the backbone itself sees pixels alone."""
-    is_model = isinstance(holder, BaseModel) and not isinstance(holder, TellsPictures)
-    if name == 'backbone' and is_model and pools_over_pictures(child):
+    if name != 'backbone' or not isinstance(holder, BaseModel) or isinstance(holder, TellsPictures):
+        return
+    if child is not None and pools_over_pictures(child):
         holder.__class__ = mixed(TellsPictures, type(holder), type(holder).__name__)
 
 

@@ -224,6 +224,12 @@ def test_a_classifier_knows_its_pictures_too():
         model.test_step(dict(inputs=inputs, data_samples=[known[0], DataSample()]))
 
 
+def test_a_backbone_may_be_taken_away(over_pictures):
+    for model in (over_pictures, detector()):
+        backbone, model.backbone = model.backbone, None
+        assert pools_over_pictures(backbone) == (model is over_pictures)
+
+
 def test_folding_at_the_mean_knows_the_pictures(over_pictures):
     batch = batch_of((64, 64), (50, 80))
     plain = fold(over_pictures, mean_attention(over_pictures, [batch], over_pictures.test_step))
