@@ -19,7 +19,7 @@ PACKAGES = {
     'mmpretrain': ('mmpretrain', 'onedl-mmpretrain'),
     'mmdet': ('mmdet', 'onedl-mmdetection'),
 }
-OLDEST = {'torch': '2.0', 'mmcv': '2.0', 'mmpretrain': '1.0', 'mmdet': '3.0'}
+OLDEST = {'torch': '2.1', 'mmcv': '2.0', 'mmpretrain': '1.0', 'mmdet': '3.0'}
 OPENMMLAB = 'mmengine 0.10.7, mmcv 2.1.0, mmdet 3.3.0 and mmpretrain 1.2.0'
 ONEDL = 'onedl-mmengine 0.10.12, onedl-mmcv 2.3.6, onedl-mmdetection 3.5.1 and onedl-mmpretrain 1.3.6'
 
@@ -72,7 +72,7 @@ def _matching_torchvision(torch: str, cuda: Optional[str]) -> str:
         # Most package indexes serve newer releases as builds for CUDA, which fail at import beside a CPU torch.
         return '--no-deps torchvision==0.16.2'
     major, minor = (*_numbers(torch), 0)[:2]
-    # torchvision 0.15 came with torch 2.0, and since then both minor versions have gone up together.
+    # torchvision 0.16 came with torch 2.1, and since then both minor versions have gone up together.
     return f'torchvision==0.{minor + 15}.*' if major == 2 else 'torchvision'
 
 

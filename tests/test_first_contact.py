@@ -1,7 +1,10 @@
 """What a person reads before the code is true: licence, citation, changes, how to contribute, what is needed."""
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +16,7 @@ from mmengine.registry import MODELS
 import mmkw
 from mmkw.layers import by_definition, dynamic_layers
 from mmkw.plans.registry import METHODS
+from mmkw.versions import OLDEST
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTING = (ROOT / 'CONTRIBUTING.md').read_text()
@@ -34,6 +38,26 @@ def test_one_licence_everywhere(monkeypatch):
     text = (ROOT / name).read_text()
     assert 'Apache License\n' in text and 'Version 2.0, January 2004' in text and 'END OF TERMS AND CONDITIONS' in text
     assert yaml.safe_load((ROOT / 'CITATION.cff').read_text())['license'] == arguments['license']
+
+
+def test_the_versions_that_are_promised_are_those_that_make_tests(monkeypatch):
+    def versions_of(setup):
+        code = 'import setup_env; print(setup_env.PYTHON_VERSION, setup_env.TORCH, setup_env.LOCK, setup_env.VENV)'
+        environment = {**os.environ, 'MMKW_SETUP': setup, 'PYTHONPATH': str(ROOT / 'tools' / 'setup')}
+        return subprocess.run([sys.executable, '-c', code], env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+    python, torch_version, lock, venv = versions_of('oldest').split()
+    assert (lock, venv) == (str(ROOT / 'requirements' / 'oldest.txt'), str(ROOT / '.venv-oldest'))
+    assert f'MMKW_SETUP=oldest $(PYTHON) tools/setup/setup_env.py\n\tOMP_NUM_THREADS=1 {Path(venv).name}' in MAKEFILE
+    assert setup_arguments(monkeypatch)['python_requires'] == f'>={python}'
+    assert f'target-version = "py{python.replace(".", "")}"' in (ROOT / 'pyproject.toml').read_text()
+    assert OLDEST['torch'] == '.'.join(torch_version.split('.')[:2])
+    install = ' '.join((ROOT / 'README.md').read_text().split('## Install')[1].split('\n## ')[0].split())
+    assert f'Python {python}, torch {OLDEST["torch"]}, mmcv {OLDEST["mmcv"]}' in install
+    assert f'Python {python} and torch {torch_version}' in install
+    python, torch_version, lock, venv = versions_of('').split()
+    assert (lock, venv) == (str(ROOT / 'requirements' / 'lock.txt'), str(ROOT / '.venv'))
+    assert f'Python {python} and torch {torch_version}' in install
 
 
 def test_the_citation_is_of_this_version_and_of_the_paper():

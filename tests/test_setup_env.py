@@ -44,8 +44,8 @@ def checkout(monkeypatch, tmp_path):
 # --- the pins -----------------------------------------------------------------------------------------------------
 
 
-def lock() -> dict[str, str]:
-    lines = (ROOT / 'requirements' / 'lock.txt').read_text().splitlines()
+def lock(name: str = 'lock.txt') -> dict[str, str]:
+    lines = (ROOT / 'requirements' / name).read_text().splitlines()
     lines = [line for line in lines if line and not line.startswith('#')]
     assert all(re.fullmatch(r'[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*', line) for line in lines)
     return {re.sub('[-_.]+', '-', line.split('==')[0].lower()): line.split('==')[1] for line in lines}
@@ -55,6 +55,13 @@ def test_the_lock_file_pins_exactly_and_leaves_out_what_the_script_decides():
     pins = lock()
     assert pins['mmdet'] == '3.3.0' and pins['mmengine'] == '0.10.7' and pins['mmpretrain'] == '1.2.0'
     assert int(pins['setuptools'].split('.')[0]) < 81  # mmcv's setup.py wants pkg_resources
+    assert not pins.keys() & {'torch', 'torchvision', 'mmcv', 'opencv-python', 'opencv-contrib-python', 'pip'}
+
+
+def test_the_oldest_versions_have_the_same_openmmlab():
+    pins = lock('oldest.txt')
+    assert {name: version for name, version in lock().items() if name.startswith('mm')}.items() <= pins.items()
+    assert int(pins['numpy'].split('.')[0]) < 2 and int(pins['setuptools'].split('.')[0]) < 81
     assert not pins.keys() & {'torch', 'torchvision', 'mmcv', 'opencv-python', 'opencv-contrib-python', 'pip'}
 
 

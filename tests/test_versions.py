@@ -42,7 +42,7 @@ def message(installed):
         ONEDL,
         without(OPENMMLAB, 'mmdet'),
         without(ONEDL, 'onedl-mmdetection'),
-        {'torch': '2.0.0'},  # mmkw.ops and mmkw.layers alone
+        {'torch': '2.1.0'},  # mmkw.ops and mmkw.layers alone
         {**OPENMMLAB, 'torch': '2.10.1'},  # not older than 2.9, although its text sorts before that
         {**OPENMMLAB, 'mmcv': '2.0.0rc4'},
         {**without(OPENMMLAB, 'mmcv', 'mmdet'), 'mmcv-lite': '2.1.0'},  # only mmdet needs the operators
@@ -58,8 +58,8 @@ def test_what_works_passes(installed):
 @pytest.mark.parametrize(
     'installed, parts',
     [
-        (without(OPENMMLAB, 'torch'), ['torch is not installed', 'torch 2.0']),
-        ({**OPENMMLAB, 'torch': '1.13.1'}, ['torch 1.13.1 is too old', '2.0 or newer']),
+        (without(OPENMMLAB, 'torch'), ['torch is not installed', 'torch 2.1']),
+        ({**OPENMMLAB, 'torch': '2.0.1'}, ['torch 2.0.1 is too old', '2.1 or newer']),
         ({**OPENMMLAB, 'mmcv': '2.2.0'}, ['mmdet 3.3.0 refuses mmcv 2.2.0', 'mmcv==2.1.0']),
         ({**OPENMMLAB, 'mmcv': '2.10.0'}, ['mmdet 3.3.0 refuses mmcv 2.10.0']),
         ({**OPENMMLAB, 'mmcv': '1.7.2'}, ['mmcv 1.7.2 is too old', 'mmcv 2.1.0']),
@@ -140,6 +140,6 @@ def test_a_torchvision_whose_own_dependency_is_missing(fake_torchvision):
         versions.check_torchvision()
 
 
-@pytest.mark.parametrize('torch, release', [('2.0.1', '0.15.*'), ('2.1.2+cu121', '0.16.*'), ('2.10.0', '0.25.*')])
+@pytest.mark.parametrize('torch, release', [('2.1.2+cu121', '0.16.*'), ('2.10.0', '0.25.*')])
 def test_the_matching_torchvision(torch, release):
     assert versions._matching_torchvision(torch, cuda='12.1') == f'torchvision=={release}'

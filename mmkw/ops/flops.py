@@ -39,8 +39,11 @@ def _convolving(out: Shape, kernel: Shape) -> int:
 
 try:
     from torch.utils.flop_counter import register_flop_formula
-except ImportError:  # older than torch 2.3
-    pass
+except ImportError:  # as in torch 2.1
+    from torch.utils.flop_counter import flop_mapping
+
+    flop_mapping[torch.ops.mmkw.mixture_conv] = _forward_flops
+    flop_mapping[torch.ops.mmkw.mixture_conv_backward] = _backward_flops
 else:
     register_flop_formula(torch.ops.mmkw.mixture_conv)(_forward_flops)
     register_flop_formula(torch.ops.mmkw.mixture_conv_backward)(_backward_flops)

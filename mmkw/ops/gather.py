@@ -22,9 +22,6 @@ from .products import product
 # What layers hand in is multiplied at the latest when it takes this much memory.
 GATHER_BYTES = 2**26
 
-# Both since torch 2.1.
-_CAN_GATHER = hasattr(torch._C, '_current_graph_task_id') and hasattr(torch, 'compiler')
-
 
 class CellGradient:
     """``alpha^T @ dmixed``, summed over samples and layers.
@@ -126,7 +123,7 @@ def gather_of(cells: Tensor) -> Optional[Gather]:
     That is so where someone observes what is computed (:mod:`mmkw.ops.observed`), such as a counter of multiply-adds,
     which is to find all work of a layer in the layer's operators.
     """
-    if not _CAN_GATHER or is_observed():
+    if is_observed():
         return None
     gather = _GATHERS.get(id(cells))
     # An older graph can still be alive while the cells have been moved in between.

@@ -2,7 +2,7 @@
 
 import torch
 
-_HAS_COMPILER = hasattr(torch, 'compiler') and hasattr(torch.compiler, 'is_compiling')  # since torch 2.1
+_CAN_ASK_COMPILER = hasattr(torch.compiler, 'is_compiling')  # torch 2.1 has no such function
 
 
 def is_observed() -> bool:
@@ -13,7 +13,7 @@ def is_observed() -> bool:
     """
     return (
         torch.jit.is_tracing()
-        or (_HAS_COMPILER and torch.compiler.is_compiling())
+        or (_CAN_ASK_COMPILER and torch.compiler.is_compiling())
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._functorch.peek_interpreter_stack() is not None
     )

@@ -100,7 +100,7 @@ def test_the_gate_survives_a_change_of_the_norms_class(spec):
     again = revert_sync_batchnorm(copy.deepcopy(synchronised))
     assert not any(isinstance(module, nn.SyncBatchNorm) for module in again.modules())
     for changed in (synchronised, again):
-        torch.testing.assert_close(changed(x), expected)
+        torch.testing.assert_close(changed.eval()(x), expected)  # torch 2.1 lets what it converts train again
         assert list(dynamic_layers(changed)) == ['1']
 
 

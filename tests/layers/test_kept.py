@@ -12,6 +12,7 @@ from mmkw import convert, set_inference_memory, set_temperature
 from mmkw.layers import KWConv2d, by_definition, dynamic_layers
 from mmkw.ops import association
 from mmkw.plans import WarehousePlan
+from oldest import half_on_cpus
 
 X = torch.randn(2, 4, 5, 5, dtype=torch.double, generator=torch.Generator().manual_seed(0))
 
@@ -190,7 +191,9 @@ def test_what_inference_mode_keeps_serves_afterwards():
     torch.testing.assert_close(run(model), expected(model), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize('dtype, is_kept', [(torch.bfloat16, True), (torch.float16, False)])
+@pytest.mark.parametrize(
+    'dtype, is_kept', [(torch.bfloat16, True), pytest.param(torch.float16, False, marks=half_on_cpus)]
+)
 def test_under_autocast_it_has_the_type(dtype, is_kept):
     model = network().float()
     exact = run(model, X.float())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mmkw.ops import association, contrasting_attention, convolve, gather, kernels, mixture, mixture_conv, products
 from mmkw.ops.textbook import textbook_conv
+from oldest import half_on_cpus
 
 
 @st.composite
@@ -142,6 +143,7 @@ def test_autocast_mixes_in_its_type_and_gives_gradients_in_theirs(arguments):
 @pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
 @pytest.mark.parametrize('size', [1e-3, 500])
 @pytest.mark.parametrize('limit', [400, 2**26])
+@half_on_cpus
 def test_sums_over_positions_stay_in_the_range_of_float16(arguments, size, limit):
     """Two layers that share their cells: 1024 positions of 500 make 512,000, and float16 ends at 65,504."""
     _, alpha, cells = tensors(arguments['kernel'])
@@ -240,7 +242,9 @@ def factored_tensors(kernel, batch, dtype=torch.float):
 
 
 @pytest.mark.parametrize('arguments', ARGUMENTS.values(), ids=ARGUMENTS)
-@pytest.mark.parametrize('dtype, is_first', [(torch.bfloat16, True), (torch.float16, False)])
+@pytest.mark.parametrize(
+    'dtype, is_first', [(torch.bfloat16, True), pytest.param(torch.float16, False, marks=half_on_cpus)]
+)
 def test_with_a_basis_autocast_is_as_close_as_the_direct_form(arguments, dtype, is_first):
     """float16 takes the direct form, whose factors are bounded; either is that of the type."""
     x, code, basis, cells = factored_tensors(arguments['kernel'], 64)

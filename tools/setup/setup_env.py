@@ -1,5 +1,7 @@
 """Builds `.venv`, the one environment that `make demo` and `make test` share, from pinned versions.
 
+With MMKW_SETUP=oldest it builds `.venv-oldest` instead, in which `make test-oldest` tests.
+
     python3 tools/setup/setup_env.py      (or `make setup`)
 
 It uses the standard library only, runs under whatever python3 the machine has, and looks for the Python 3.11 that
@@ -19,16 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from setup_mmcv import MMCV, cache_root, compile_minutes, install_mmcv, probe_torch, require_compiler
-from setup_run import PYTHON, ROOT, VENV, SetupError, ask, only_one, pip, run, say, span
+from setup_run import OLDEST, PYTHON, PYTHON_VERSION, ROOT, VENV, SetupError, ask, only_one, pip, run, say, span
 
-LOCK = ROOT / 'requirements' / 'lock.txt'
+LOCK = ROOT / 'requirements' / ('oldest.txt' if OLDEST else 'lock.txt')
 # Marks a `.venv` as ours and says how far it got: CREATING, CREATED, or the fingerprint of a finished set-up.
 STATE = VENV / '.mmkw-setup'
 CREATING, CREATED = 'creating', 'created'
 
-PYTHON_VERSION = '3.11'
-TORCH = '2.13.0'
-TORCHVISION_ON_CUDA = '0.28.0'
+TORCH = '2.1.2' if OLDEST else '2.13.0'
+TORCHVISION_ON_CUDA = '0.16.2' if OLDEST else '0.28.0'
 # Newer releases are builds for CUDA, which fail at import beside a CPU torch. This one loads, and its transforms work.
 TORCHVISION_ON_CPU = '0.16.2'
 
@@ -72,7 +73,7 @@ def find_python(version_of: Callable[[str], str | None] = version_of) -> str:
     seen = ', '.join(f'{name} is {version}' for name, version in found.items() if version) or 'found none'
     raise SetupError(
         f'Python {PYTHON_VERSION} is needed ({seen}): install it so that `python{PYTHON_VERSION}` runs, '
-        f'or name it: `make setup PYTHON=/path/to/python{PYTHON_VERSION}`.'
+        f'or name it: `make {"test-oldest" if OLDEST else "setup"} PYTHON=/path/to/python{PYTHON_VERSION}`.'
     )
 
 
@@ -84,7 +85,7 @@ def make_venv() -> None:
         write_state(CREATED)  # from here on an older fingerprint is no longer true
         return
     python = find_python()
-    broken = ROOT / '.venv.broken'
+    broken = ROOT / f'{VENV.name}.broken'
     if VENV.exists():
         if not state and any(VENV.iterdir()):
             raise SetupError(f'{VENV} was not made by this script: move it away or remove it, then run this again.')
@@ -93,7 +94,7 @@ def make_venv() -> None:
     shutil.rmtree(broken, ignore_errors=True)
     VENV.mkdir()
     write_state(CREATING)
-    run([python, '-m', 'venv', VENV], 'making .venv')
+    run([python, '-m', 'venv', VENV], f'making {VENV.name}')
     write_state(CREATED)
 
 
@@ -143,25 +144,25 @@ def set_up() -> None:
     """Do all steps, unless `.venv` is ready."""
     wanted = fingerprint()
     if read_state() == wanted and PYTHON.exists():
-        say('environment: .venv is ready')
+        say(f'environment: {VENV.name} is ready')
         return
-    with only_one(ROOT / '.venv.lock'):
+    with only_one(ROOT / f'{VENV.name}.lock'):
         if read_state() == wanted:
-            say('environment: .venv is ready, the other set-up did it')
+            say(f'environment: {VENV.name} is ready, the other set-up did it')
             return
         began = time.monotonic()
         if any(cache_root().glob(f'mmcv/mmcv-{MMCV}_torch-{TORCH}*/*.whl')):
-            say('environment: building .venv in about 3 min')
+            say(f'environment: building {VENV.name} in about 3 min')
         else:
             require_compiler(find_python())
             minutes = compile_minutes()
             mmcv = f'{minutes} of them to compile mmcv, once per user'
-            say(f'environment: building .venv in about {3 + minutes} min, {mmcv}')
+            say(f'environment: building {VENV.name} in about {3 + minutes} min, {mmcv}')
         for number, (text, step) in enumerate(STEPS, start=1):
             say(f'[{number}/{len(STEPS)}] {text}')
             step()
         write_state(wanted)
-        say(f'environment: .venv is ready after {span(time.monotonic() - began)}')
+        say(f'environment: {VENV.name} is ready after {span(time.monotonic() - began)}')
 
 
 def main() -> int:

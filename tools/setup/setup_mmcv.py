@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_header import is_gcc, precompiled_header
-from setup_run import PYTHON, VENV, SetupError, ask, child_env, only_one, pip, run, say, span
+from setup_run import PYTHON, PYTHON_VERSION, VENV, SetupError, ask, child_env, only_one, pip, run, say, span
 
 MMCV = '2.1.0'
 # Measured for all 77 files of a build without CUDA, summed over the cores, with a precompiled header and without.
@@ -46,11 +46,12 @@ def probe_torch() -> dict[str, Any]:
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def cache_key(torch: Mapping[str, Any], python_tag: str = 'cp311') -> str:
+def cache_key(torch: Mapping[str, Any]) -> str:
     """Name of a folder that says all that a compiled mmcv depends on."""
     ops = f'cuda-{torch["archs"]}' if torch['cuda_ops'] else 'cpu'
+    python = f'cp{PYTHON_VERSION.replace(".", "")}'
     machine = f'{sys.platform}_{platform.machine()}'
-    return re.sub(r'[^\w.+-]+', '-', f'mmcv-{MMCV}_torch-{torch["version"]}_{python_tag}_{machine}_{ops}')
+    return re.sub(r'[^\w.+-]+', '-', f'mmcv-{MMCV}_torch-{torch["version"]}_{python}_{machine}_{ops}')
 
 
 @functools.cache
@@ -79,7 +80,8 @@ def require_compiler(python: object) -> None:
     if not Path(folder, 'Python.h').is_file():
         raise SetupError(
             f"mmcv has to be compiled and {folder}/Python.h is missing: install Python's headers "
-            '(Debian, Ubuntu: `apt-get install python3.11-dev`; Fedora: `dnf install python3.11-devel`), '
+            f'(Debian, Ubuntu: `apt-get install python{PYTHON_VERSION}-dev`; '
+            f'Fedora: `dnf install python{PYTHON_VERSION}-devel`), '
             'then run this again.'
         )
 

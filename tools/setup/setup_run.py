@@ -15,8 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+# `make test-oldest` sets it: the oldest versions that mmkw promises to work with, in an environment of their own.
+OLDEST = os.environ.get('MMKW_SETUP') == 'oldest'
+PYTHON_VERSION = '3.9' if OLDEST else '3.11'
+
 ROOT = Path(__file__).resolve().parents[2]
-VENV = ROOT / '.venv'
+VENV = ROOT / ('.venv-oldest' if OLDEST else '.venv')
 PYTHON = VENV / 'bin' / 'python'
 LOG = VENV / 'setup.log'
 TICK_SECONDS = 30
@@ -33,7 +37,7 @@ ADVICE = (
     ),
     (
         r'ensurepip',
-        'this Python lacks venv (Debian, Ubuntu: `apt-get install python3.11-venv`)',
+        f'this Python lacks venv (Debian, Ubuntu: `apt-get install python{PYTHON_VERSION}-venv`)',
     ),
     (
         r'Max retries|[Tt]imed out|Connection|name resolution',
