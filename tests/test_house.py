@@ -16,6 +16,7 @@ ROOMS = {
     'inspection': {'layers', 'ops'},
     'config': set(),
     'utils': set(),
+    '__main__': set(),
     'version': set(),
     'versions': set(),
     'checkpoints': {'config', 'conversion', 'layers', 'version'},

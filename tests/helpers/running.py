@@ -12,7 +12,12 @@ TINY_CLASSIFIER = ROOT / 'tests' / 'end_to_end' / 'tiny_classifier.py'
 
 def run_tool(name, *arguments, cwd, status=0, **environment):
     """Run tools/<name> in a folder, and return what it printed on stdout and stderr together."""
-    command = ['bash' if name.endswith('.sh') else sys.executable, ROOT / 'tools' / name, *arguments]
+    program = 'bash' if name.endswith('.sh') else sys.executable
+    return run(program, ROOT / 'tools' / name, *arguments, cwd=cwd, status=status, **environment)
+
+
+def run(*command, cwd, status=0, **environment):
+    """Run a command in a folder, where Python finds this mmkw; what it printed on stdout and stderr together."""
     environment = {**os.environ, 'PYTHON': sys.executable, **environment}
     environment['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     environment['OMP_NUM_THREADS'] = '1'  # the networks are tiny, and on a busy machine threads wait for each other
