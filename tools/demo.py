@@ -37,7 +37,7 @@ def main() -> None:
     except (ValueError, FileExistsError) as error:
         parser.error(str(error))
 
-    print(f'2/3 training and evaluation, about 7 minutes on two CPU cores; logs in {args.work_dir}', flush=True)
+    print(f'2/3 training and evaluation, about 5 minutes on two CPU cores; logs in {args.work_dir}', flush=True)
     predictions = args.work_dir / 'predictions'
     train(CONFIG, args.work_dir, options_for(args, predictions))
 
