@@ -1,14 +1,4 @@
 # EfficientNet-Lite0 in warehouses, b = 2, from the same weights: at tau = 1 it is the plain network.
-_base_ = './lite0_cifar10.py'
+_base_ = './kw_lite0_cifar10.py'
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='KWBackbone',
-        backbone=dict(type='EfficientNetLite0'),
-        budget='2x',
-        init_cfg=dict(type='PlainPretrained', checkpoint=_base_.checkpoint),  # noqa: F821
-    )
-)
-# The part of the training in which tau falls is chosen by lite0_held_back.py; a third until then.
-custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=_base_.max_epochs / 3)]  # noqa: F821
+model = dict(backbone=dict(budget='2x'))

@@ -1,13 +1,4 @@
 # KernelWarehouse, b = 4.
-_base_ = './plain_cifar10.py'
+_base_ = './kw1x_cifar10.py'
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='ConvertedBackbone',
-        backbone=_base_.model.backbone,  # noqa: F821
-        method=dict(type='KernelWarehouse', plan='resnet', budget='4x'),
-    ),
-)
-# A fifteenth of the training, as published for ResNet18 (20 of 300 epochs).
-custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=_base_.max_epochs / 15)]  # noqa: F821
+model = dict(backbone=dict(method=dict(budget='4x')))
