@@ -17,8 +17,7 @@ runs = [
         seeds=[0],
         cfg_options={**held_back, f'{sgd}.lr': rate, f'{sgd}.weight_decay': decay},
     )
-    for rate in (0.05, 0.1, 0.2)
-    for decay in (1e-4, 5e-4)
+    for rate, decay in ((0.02, 5e-4), (0.05, 5e-4), (0.1, 5e-4), (0.05, 1e-4))
 ] + [
     dict(
         name=f'AdamW {rate}',

@@ -11,7 +11,7 @@ runs = [
         cfg_options={
             'model.backbone.init_cfg': dict(
                 type='Pretrained',
-                checkpoint=f'work_dirs/study/cifar10_mbv2/{folder}_seed0/epoch_8.pth',
+                checkpoint=f'work_dirs/study/cifar10_mbv2/{folder}_seed0/epoch_3.pth',
                 prefix='backbone.',
             ),
             'custom_hooks': [dict(type='EpochSeedHook')],

@@ -12,7 +12,7 @@ train_pipeline = [
 ]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 train_dataloader = dict(
-    batch_size=128,
+    batch_size=32,
     num_workers=0,  # images of this size are read in no time
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
