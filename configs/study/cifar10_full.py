@@ -7,7 +7,6 @@ length = {
     'train_cfg.max_epochs': epochs,
     'train_cfg.val_interval': 10,
     'param_scheduler.1.end': epochs,
-    'optim_wrapper.optimizer.lr': 0.1,
     'train_dataloader.batch_size': 128,
     'train_dataloader.num_workers': 6,
     'train_dataloader.persistent_workers': True,
