@@ -21,13 +21,14 @@ class KWBackboneMixin(ConvertedMixin):
     Args:
         attention: Attention function: ``'caf'``, or ``'softmax'`` or ``'sigmoid'`` as in earlier dynamic convolutions.
         start: Start assignment: ``'one_to_one'``, ``'several_to_one'``, ``'all_to_one'`` or ``'none'``.
+        attention_init: How attentions start: ``'random'``, or as the start assignment, ``'start'``.
         sharing: Who shares a warehouse: ``'stage'``, ``'shape'``, ``'layer'`` or ``'none'``.
         attention_extent: What attention pools over, see :func:`mmkw.models.converted_backbone`. Default: ``'input'``.
         spatial_partition, channel_partition: Whether kernels are cut into cells along these axes. Layers that differ
             where they are not cut cannot share a warehouse: use ``sharing='shape'`` or ``'layer'`` with them.
 
     The others default to None, which leaves the choice to the plan; for the published models it is ``'caf'``,
-    ``'one_to_one'``, ``'stage'``, True and True. See :class:`mmkw.plans.WarehousePlan`.
+    ``'one_to_one'``, ``'random'``, ``'stage'``, True and True. See :class:`mmkw.plans.WarehousePlan`.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class KWBackboneMixin(ConvertedMixin):
         *args: Any,
         attention: Optional[str] = None,
         start: Optional[str] = None,
+        attention_init: Optional[str] = None,
         sharing: Optional[str] = None,
         spatial_partition: Optional[bool] = None,
         channel_partition: Optional[bool] = None,
@@ -46,6 +48,7 @@ class KWBackboneMixin(ConvertedMixin):
         switches = dict(
             attention=attention,
             start=start,
+            attention_init=attention_init,
             sharing=sharing,
             spatial_partition=spatial_partition,
             channel_partition=channel_partition,

@@ -24,6 +24,7 @@ STUDIES = (
     'cifar10_lite0',
     'cifar10_mbv2',
     'cifar10_recipe',
+    'kw_held_back',
     'lite0_held_back',
     'lite0_recipe',
     'nuclei',
@@ -102,6 +103,14 @@ def test_recipes_are_chosen_without_the_test_images():
         assert (train.ann_file, train.data_prefix) == ('fit.txt', 'train')
         assert (val.ann_file, val.data_prefix) == ('held_back.txt', 'train')
         assert cfg.model.backbone.type == 'ResNet_CIFAR'
+
+
+def test_causes_are_looked_for_without_the_test_images():
+    for name, cfg in first_runs('kw_held_back').items():
+        train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+        assert (train.ann_file, train.data_prefix) == ('fit.txt', 'train')
+        assert (val.ann_file, val.data_prefix) == ('held_back.txt', 'train')
+        assert (cfg.model.backbone.type == 'ResNet_CIFAR') == (name == 'plain')
 
 
 def test_pretrained_detectors_start_where_the_classifiers_end():

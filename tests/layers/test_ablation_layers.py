@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmkw import set_temperature
-from mmkw.layers import KWConv2d, Warehouse, Warehouses
+from mmkw import convert, set_temperature
+from mmkw.layers import KWConv2d, Warehouse, WarehousePlan, Warehouses
 from mmkw.ops import Cut
 
 
@@ -116,6 +116,43 @@ def test_mixtures_that_share_no_cell_start_like_others():
     assert assignment(share_cells=False) == assignment()
 
 
+FORMS = {
+    'plain': dict(budget=2),
+    'zero cells': dict(budget=0.5, cell_inplane_ratio=0.5, cell_outplane_ratio=0.5),
+    'several': dict(budget=2, start='several_to_one'),
+    'all': dict(start='all_to_one'),
+    'own cells': dict(budget=2, share_cells=False),
+}
+
+
+@pytest.mark.parametrize('form', FORMS.values(), ids=FORMS)
+def test_an_attention_that_starts_at_the_start_is_there_at_every_temperature(form):
+    stays_at_its_start(KWConv2d(4, 8, 3, attention_init='start', **form).double())
+
+
+def test_an_attention_with_a_basis_starts_there_too():
+    plan = WarehousePlan(['0', '1'], budget=2, nonlocal_basis_ratio=0.5, attention_init='start')
+    network = convert(nn.Sequential(nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 3)), {'both': plan}).double()
+    stays_at_its_start(network[0])
+
+
+def stays_at_its_start(layer):
+    x = torch.randn(3, 4, 5, 5, dtype=torch.double)
+    for temperature in (0, 0.5, 1):
+        layer.temperature.fill_(temperature)
+        torch.testing.assert_close(layer.alpha(x), layer.beta.double().expand(3, -1, -1), rtol=1.1e-3, atol=0)
+    layer.reset_attention()
+    layer.temperature.fill_(0)
+    torch.testing.assert_close(layer.alpha(x), layer.beta.double().expand(3, -1, -1), rtol=1.1e-3, atol=0)
+    # It is no dead end: after one step the kernels depend on the input.
+    (layer(x) * torch.randn(3, 8, 3, 3, dtype=torch.double)).sum().backward()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.1 * parameter.grad
+    assert (layer.alpha(x) - layer.alpha(x)[:1]).abs().max() > 1e-3
+
+
 def test_channels_are_not_cut_without_channel_partition():
     assert KWConv2d(4, 8, 3, channel_partition=False).cells.shape == (9, 8, 4, 1, 1)
 
@@ -129,6 +166,9 @@ def shared(**kwargs):
     [
         (lambda: KWConv2d(4, 8, 3, attention='relu'), "attention must be one of caf, softmax, sigmoid, got 'relu'"),
         (lambda: KWConv2d(4, 8, 3, start='two'), "start must be one of .* got 'two'"),
+        (lambda: KWConv2d(4, 8, 3, attention_init='zero'), "attention_init must be one of random, start, got 'zero'"),
+        (lambda: KWConv2d(4, 8, 3, attention_init='start', start='none'), "needs attention='caf' and a start .*'none'"),
+        (lambda: KWConv2d(4, 8, 3, attention_init='start', attention='softmax'), "needs attention='caf' .*'softmax'"),
         (lambda: KWConv2d(4, 8, 3, share_cells=False, warehouse=shared(budget=1)), "needs a whole budget .* 'both'"),
         (
             lambda: KWConv2d(4, 8, 3, budget=0.5, cell_inplane_ratio=0.5, cell_outplane_ratio=0.5, share_cells=False),

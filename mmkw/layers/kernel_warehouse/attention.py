@@ -75,6 +75,16 @@ class KWAttention(nn.Module):
         if self.has_basis:
             nn.init.zeros_(self.basis_bias)
 
+    @torch.no_grad()
+    def start_at(self, logits: Tensor) -> None:
+        """Give some logits ``(m, n + 1)``, the zero cell last, for every input at first: the second layer maps to them.
+
+        It learns to depend on the input, since the hidden vector stays as initialised.
+        """
+        nn.init.zeros_(self.fc2.weight)
+        bias = self.basis_bias if self.has_basis else self.fc2.bias
+        bias.copy_(logits.reshape(bias.shape))
+
     @property
     def needs_two_samples(self) -> bool:
         """Whether its norm would take statistics, in the present mode, over the samples of this process alone.

@@ -26,6 +26,8 @@ from .mixing import mix_and_convolve, ready_kernels
 from .starting import StartingLayer
 from .warehouse import Warehouse, Warehouses
 
+ATTENTION_INITS = ('random', 'start')
+
 
 class KWConvNd(KeepingLayer, StartingLayer):
     """What the KernelWarehouse convolutions share: torch's arguments, then those of KernelWarehouse.
@@ -41,6 +43,10 @@ class KWConvNd(KeepingLayer, StartingLayer):
         start: Start assignment, ``'one_to_one'``, ``'several_to_one'``, ``'all_to_one'`` or ``'none'``, see
             :func:`mmkw.ops.start_matrix`. With ``'none'`` the layer is at tau = 0 whatever the temperature is. Cells
             are handed out and initialised in the same way under all of them. Default: ``'one_to_one'``.
+        attention_init: How the attention starts. ``'random'``, as published: a new layer at tau = 0 mixes at random,
+            another kernel for each input. ``'start'``: it weighs cells as at tau = 1, within a thousandth, whatever tau
+            and the input are, so that a network which starts as a plain one is one until it has learnt more. This is
+            ours, not the paper's, and for ``'caf'`` alone. Default: ``'random'``.
         share_cells: Whether every mixture mixes all cells of the warehouse. If not, each has ``int(budget)`` cells of
             its own (and a zero cell), of a whole budget and a warehouse that only this layer uses. Default: True.
         **cut: How kernels are cut into the cells of the own warehouse, see :class:`mmkw.ops.Cut`.
@@ -74,18 +80,27 @@ class KWConvNd(KeepingLayer, StartingLayer):
         nonlocal_basis_ratio: float = 1.0,
         attention: str = 'caf',
         start: str = 'one_to_one',
+        attention_init: str = 'random',
         share_cells: bool = True,
         **cut: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
         if attention not in ATTENTION_FUNCTIONS:
             raise ValueError(f'attention must be one of {", ".join(ATTENTION_FUNCTIONS)}, got {attention!r}')
+        if attention_init not in ATTENTION_INITS:
+            raise ValueError(f'attention_init must be one of {", ".join(ATTENTION_INITS)}, got {attention_init!r}')
+        if attention_init == 'start' and (attention != 'caf' or start == 'none'):
+            raise ValueError(
+                f"attention_init='start' needs attention='caf' and a start assignment, got {attention!r} and "
+                f"start={start!r}; use attention_init='random'"
+            )
         if not share_cells and nonlocal_basis_ratio < 1:
             raise ValueError(
                 f'nonlocal_basis_ratio={nonlocal_basis_ratio} is for cells of other layers; set it to 1 with '
                 'share_cells=False'
             )
         self.attention_function, self.start_strategy, self.share_cells = attention, start, share_cells
+        self.attention_init = attention_init
         if warehouse is None:
             warehouse = Warehouse(Warehouses(), 'cells', [self.kernel_shape], budget, Cut(**cut))
             self.warehouses = warehouse.store
@@ -105,6 +120,7 @@ class KWConvNd(KeepingLayer, StartingLayer):
             nonlocal_basis_ratio,
             local_cells=(first_cell, int(warehouse.budget * self.mixtures)),
         )
+        self._start_attention()
         self.kept = Kept(self.warehouses.add_factors(self.factors)) if self.has_factors else None
 
     def _take_cells(self, warehouse: Warehouse) -> int:
@@ -177,6 +193,14 @@ class KWConvNd(KeepingLayer, StartingLayer):
     def reset_attention(self) -> None:
         """Initialise the attention as at first."""
         self.attention.reset_parameters()
+        self._start_attention()
+
+    def _start_attention(self) -> None:
+        if self.attention_init == 'start':
+            start = self.start_map()
+            if not self.share_cells:
+                start = torch.cat((self.beta[:1, : self.cells_mixed].expand(self.mixtures, -1), start[:, -1:]), 1)
+            self.attention.start_at(start)
 
     def alpha(self, x: Tensor) -> Tensor:
         """Weights of the mix ``(B, m, n)`` for a prepared input."""

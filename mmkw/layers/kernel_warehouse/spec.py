@@ -27,7 +27,7 @@ class WarehousePlan(Spec):
         budget: Convolutional parameter budget b.
         cell_inplane_ratio, cell_outplane_ratio, spatial_partition, channel_partition: See :class:`mmkw.ops.Cut`.
         reduction, norm, nonlocal_basis_ratio: See :class:`mmkw.layers.KWAttention`.
-        attention, start: See :class:`mmkw.layers.KWConvNd`.
+        attention, start, attention_init: See :class:`mmkw.layers.KWConvNd`.
         sharing: Who shares cells: the layers of the ``'stage'``, which are all that are listed; only those among them
             whose kernels have the same ``'shape'``; only the mixtures of one ``'layer'``; or ``'none'``, where each
             mixture has ``budget`` cells of its own. See :meth:`split`. Default: ``'stage'``.
@@ -51,6 +51,7 @@ class WarehousePlan(Spec):
     nonlocal_basis_ratio: float = 1.0
     attention: str = 'caf'
     start: str = 'one_to_one'
+    attention_init: str = 'random'
     sharing: str = 'stage'
     absent: Sequence[tuple[int, ...]] = ()
 
@@ -106,6 +107,7 @@ class WarehousePlan(Spec):
             nonlocal_basis_ratio=self.nonlocal_basis_ratio,
             attention=self.attention,
             start=self.start,
+            attention_init=self.attention_init,
             share_cells=self.sharing != 'none',
         )
         layers = {name: layer_like(layer, _LAYERS, **settings) for name, layer in plain.items()}
