@@ -9,7 +9,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+# These tools work with the mmkw beside them, not with that of another checkout which happens to be installed.
+CHECKOUT = Path(__file__).resolve().parents[1]
+if (CHECKOUT / 'mmkw' / '__init__.py').is_file():
+    sys.path.insert(0, str(CHECKOUT))
 
 # Importing mmengine raises this warning, and the first lines of the output should be those that matter.
 warnings.filterwarnings('ignore', message='pkg_resources is deprecated')

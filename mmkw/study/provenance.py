@@ -70,7 +70,6 @@ def _data_hash(path: str) -> str:
     return _sha('\n'.join(sorted(listing)))
 
 
-@functools.cache
 def _code_hash(name: str) -> str:
     """Hash of what a package or module does: comments, docstrings and layout do not count."""
     spec = importlib.util.find_spec(name)
@@ -81,10 +80,11 @@ def _code_hash(name: str) -> str:
     files = sorted(root.rglob('*.py')) if origin.name == '__init__.py' else [origin]
     if name == 'mmkw':
         files = [file for file in files if file.relative_to(root).parts[0] not in _WITHOUT_TRAINING]
-    return _sha('\n'.join(f'{file.relative_to(root)} {_meaning(file)}' for file in files))
+    return _sha('\n'.join(f'{file.relative_to(root)} {_meaning(file, file.stat().st_mtime_ns)}' for file in files))
 
 
-def _meaning(file: Path) -> str:
+@functools.cache
+def _meaning(file: Path, changed: int) -> str:
     tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
         body = getattr(node, 'body', None)

@@ -62,8 +62,9 @@ def rows_of(study: Study, results: dict[str, list[dict[str, Any]]]) -> list[dict
 
 def table(study: Study, rows: Sequence[dict[str, Any]], machines: Sequence[str], counted: Optional[str]) -> str:
     """The rows as Markdown."""
-    over = f'time per step over {study.baseline}'
-    head = ['', *study.metrics, 'runs', 'parameters, M', 'multiply-adds, M', over]
+    head = ['', *study.metrics, 'runs', 'parameters, M', 'multiply-adds, M']
+    if study.baseline:
+        head.append(f'time per step over {study.baseline}')
     lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
     for row in rows:
         cells = [row['name']]
@@ -73,7 +74,8 @@ def table(study: Study, rows: Sequence[dict[str, Any]], machines: Sequence[str],
         cells.append(f'{row["runs"]}' if row['runs'] == row['planned'] else f'{row["runs"]} of {row["planned"]}')
         cells.append(f'{row["parameters"] / 1e6:.3f}')
         cells.append('-' if row['multiply_adds'] is None else f'{row["multiply_adds"] / 1e6:.2f}')
-        cells.append('-' if row['step_over_baseline'] is None else f'{row["step_over_baseline"]:.2f}')
+        if study.baseline:
+            cells.append('-' if row['step_over_baseline'] is None else f'{row["step_over_baseline"]:.2f}')
         lines.append(f'| {" | ".join(cells)} |')
     notes = 'Figures are those of the last epoch: mean, and standard deviation over seeds.'
     if study.shape and counted:

@@ -69,7 +69,8 @@ class Runner:
 
         Raises:
             LaunchError: If a run lacks data, or its folder has something of other code, another config or other data,
-                or another program is at work on the study. Nothing was started then.
+                or another program is at work on the study. Nothing was started then. Also if code or data change before
+                the last run starts; those that were running are stopped then, to be resumed.
         """
         failures = []
         with _alone(self.study.work_dir):
@@ -119,6 +120,12 @@ class Runner:
         return lacking
 
     def _start(self, run: Run, cfg: Config, depends_on: Mapping[str, Any]) -> _Active:
+        differs = difference(depends_on, provenance(cfg))
+        if differs:
+            raise LaunchError(
+                f'{run} was to start, but there is other {differs} now than when the study began: go back to what it was, '
+                'or begin the study anew in another --work-dir. A git worktree of its own keeps a long study from this'
+            )
         if run.name not in self._sizes:
             self._sizes[run.name] = sizes(cfg, self.study.shape)
         run.folder.mkdir(parents=True, exist_ok=True)

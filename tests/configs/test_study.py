@@ -110,7 +110,7 @@ def test_causes_are_looked_for_without_the_test_images():
         train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
         assert (train.ann_file, train.data_prefix) == ('fit.txt', 'train')
         assert (val.ann_file, val.data_prefix) == ('held_back.txt', 'train')
-        assert (cfg.model.backbone.type == 'ResNet_CIFAR') == (name == 'plain')
+        assert cfg.model.backbone.method.type == 'KernelWarehouse', name
 
 
 def test_pretrained_detectors_start_where_the_classifiers_end():

@@ -69,7 +69,7 @@ class Tiny:
         return read_study(self.folder / 'study.py')
 
     def run(self, **settings):
-        runner = Runner(self.study(), [sys.executable, 'trainer.py'], say=self.said.append, **settings)
+        runner = Runner(self.study(), [sys.executable, 'trainer.py'], **{'say': self.said.append, **settings})
         return runner.run()
 
     def calls(self):

@@ -67,6 +67,21 @@ def test_other_configs_and_data_are_refused(tiny, name, old, new, part):
     assert len(tiny.calls()) == 4
 
 
+def test_code_that_changes_while_a_study_runs_is_in_no_later_training(tiny, monkeypatch):
+    monkeypatch.syspath_prepend(tiny.folder)
+    module = tiny.folder / 'own_module.py'
+    module.write_text('rate = 1')
+    tiny.change('plain.py', "['mmkw']", "['mmkw', 'own_module']")
+
+    def change_after_the_first(line):
+        if line.startswith('done: plain, seed 0'):
+            module.write_text('rate = 22')
+
+    with pytest.raises(LaunchError, match=r'better net, seed 0 was to start, but there is other code \(own_module\)'):
+        tiny.run(say=change_after_the_first)
+    assert [call[0] for call in tiny.calls()] == EVERY[:1]
+
+
 @pytest.mark.parametrize('file', ['result.json', 'started.json'])
 def test_other_code_is_refused_for_finished_and_unfinished_runs(tiny, file):
     tiny.run()
