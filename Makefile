@@ -1,6 +1,7 @@
 # Every target works in a fresh clone: it builds .venv first, unless that is ready.
 PYTHON ?= python3
 VENV := .venv/bin/python
+TESTS := -m pytest tests -n 2 --dist loadfile --durations=15
 
 .PHONY: help setup demo demo-classify docs docs-env browser test test-oldest lint clean
 
@@ -9,6 +10,7 @@ help:
 	@echo "make demo-classify    train KW-ResNet18 and the plain one on real handwritten digits (options: DEMO_ARGS=...)"
 	@echo "make docs    build the documentation site in build/site; a warning or a broken link is an error"
 	@echo "make test    make lint and make docs, then all tests (as root on Debian, installs Chromium first)"
+	@echo "make test STACK=onedl    run the tests with OneDL's forks of OpenMMLab's packages, in .venv-onedl"
 	@echo "make test-oldest    test the layers on the oldest Python and torch that mmkw works with"
 	@echo "make lint    ruff check, whether ruff format has been run, and mypy"
 	@echo "make setup   build .venv only (minutes the first time)"
@@ -32,8 +34,17 @@ docs-env:
 browser:
 	@$(PYTHON) tools/setup/docs_env.py --browser
 
+ifeq ($(STACK),onedl)
+test:
+	@MMKW_SETUP=onedl $(PYTHON) tools/setup/setup_env.py
+	OMP_NUM_THREADS=1 .venv-onedl/bin/python $(TESTS)
+else ifeq ($(STACK),)
 test: lint docs browser
-	OMP_NUM_THREADS=1 $(VENV) -m pytest tests -n 2 --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 $(VENV) $(TESTS)
+else
+test:
+	$(error STACK=$(STACK): the one other stack is onedl)
+endif
 
 # Its torch is a build for CUDA, the only one of its age that PyPI has for Linux: 2.3 GB to fetch, 4.5 GB in .venv-oldest.
 test-oldest:
@@ -46,5 +57,5 @@ lint: setup
 	$(VENV) -m mypy
 
 clean:
-	rm -rf .venv .venv.* .venv-oldest* .venv-docs .venv-docs.lock .venv-docs.browser.log build dist mmkw.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv.* .venv-oldest* .venv-onedl* .venv-docs .venv-docs.lock .venv-docs.browser.log build dist mmkw.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -14,6 +14,7 @@ import setup_env
 import setup_header
 import setup_mmcv
 import setup_run
+from mmkw.versions import ONEDL, OPENMMLAB
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -53,14 +54,31 @@ def lock(name: str = 'lock.txt') -> dict[str, str]:
 
 def test_the_lock_file_pins_exactly_and_leaves_out_what_the_script_decides():
     pins = lock()
-    assert pins['mmdet'] == '3.3.0' and pins['mmengine'] == '0.10.7' and pins['mmpretrain'] == '1.2.0'
     assert int(pins['setuptools'].split('.')[0]) < 81  # mmcv's setup.py wants pkg_resources
     assert not pins.keys() & {'torch', 'torchvision', 'mmcv', 'opencv-python', 'opencv-contrib-python', 'pip'}
 
 
-def test_the_oldest_versions_have_the_same_openmmlab():
+def test_a_stack_of_openmmlab_pins_what_is_promised_and_nothing_twice():
+    for stack in setup_run.STACKS.values():
+        pins = [pin for name in stack.locks for pin in lock(name).items()]
+        assert len(dict(pins)) == len(pins)
+        promised = ONEDL if stack.mmcv.startswith('onedl') else OPENMMLAB
+        names = re.findall(r'(\S+) (\d[\d.]*\d)', promised)
+        assert {*names} <= {*pins, tuple(stack.mmcv.split('=='))}
+
+
+def test_an_unknown_stack_is_named():
+    code = "import os; os.environ['MMKW_SETUP'] = 'newest'; import setup_run"
+    answer = subprocess.run(
+        [sys.executable, '-c', code], env={'PYTHONPATH': str(ROOT / 'tools' / 'setup')}, capture_output=True, text=True
+    )
+    assert "MMKW_SETUP='newest'" in answer.stderr and 'onedl' in answer.stderr
+    made = subprocess.run(['make', '-n', 'test', 'STACK=newest'], cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode and 'STACK=newest: the one other stack is onedl' in made.stderr
+
+
+def test_the_oldest_versions_are_for_an_old_numpy():
     pins = lock('oldest.txt')
-    assert {name: version for name, version in lock().items() if name.startswith('mm')}.items() <= pins.items()
     assert int(pins['numpy'].split('.')[0]) < 2 and int(pins['setuptools'].split('.')[0]) < 81
     assert not pins.keys() & {'torch', 'torchvision', 'mmcv', 'opencv-python', 'opencv-contrib-python', 'pip'}
 
@@ -69,9 +87,10 @@ def test_the_lock_file_is_complete():
     """With --no-deps, pip would silently leave out what an installed package needs."""
     from packaging.requirements import Requirement
 
-    pins = lock().keys() | {'torch', 'torchvision', 'mmcv', 'pip'}
+    packages = {**lock(), **lock('openmmlab.txt')}
+    pins = packages.keys() | {'torch', 'torchvision', 'mmcv', 'pip'}
     pins |= {'opencv-python', 'opendatalab'}  # headless serves; openmim fetches data sets with the other
-    for name in lock():
+    for name in packages:
         for line in importlib.metadata.requires(name) or ():
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({'extra': ''}):
@@ -327,7 +346,7 @@ def test_changed_pins_change_the_fingerprint(monkeypatch, tmp_path):
     assert setup_env.fingerprint() == before
     changed = tmp_path / 'lock.txt'
     changed.write_text('mmdet==3.2.0\n')
-    monkeypatch.setattr(setup_env, 'LOCK', changed)
+    monkeypatch.setattr(setup_env, 'LOCKS', [changed])
     assert setup_env.fingerprint() != before
 
 

@@ -123,8 +123,8 @@ class Runner:
         differs = difference(depends_on, provenance(cfg))
         if differs:
             raise LaunchError(
-                f'{run} was to start, but there is other {differs} now than when the study began: go back to what it was, '
-                'or begin the study anew in another --work-dir. A git worktree of its own keeps a long study from this'
+                f'{run} was to start, but there is other {differs} now than when the study began: go back to what it '
+                'was, or begin the study anew in another --work-dir. A git worktree of its own keeps a study from this'
             )
         if run.name not in self._sizes:
             self._sizes[run.name] = sizes(cfg, self.study.shape)

@@ -1,6 +1,7 @@
 """Builds `.venv`, the one environment that `make demo` and `make test` share, from pinned versions.
 
-With MMKW_SETUP=oldest it builds `.venv-oldest` instead, in which `make test-oldest` tests.
+MMKW_SETUP names another of the stacks of setup_run.py: `onedl` for `make test STACK=onedl`, `oldest` for
+`make test-oldest`.
 
     python3 tools/setup/setup_env.py      (or `make setup`)
 
@@ -20,16 +21,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from setup_mmcv import MMCV, cache_root, compile_minutes, install_mmcv, probe_torch, require_compiler
-from setup_run import OLDEST, PYTHON, PYTHON_VERSION, ROOT, VENV, SetupError, ask, only_one, pip, run, say, span
+from setup_mmcv import cached, compile_minutes, install_mmcv, probe_torch, require_compiler
+from setup_run import PYTHON, PYTHON_VERSION, ROOT, STACK, VENV, SetupError, ask, only_one, pip, run, say, span
 
-LOCK = ROOT / 'requirements' / ('oldest.txt' if OLDEST else 'lock.txt')
+LOCKS = [ROOT / 'requirements' / name for name in STACK.locks]
+CONSTRAINTS = [f'-c{lock}' for lock in LOCKS]
 # Marks a `.venv` as ours and says how far it got: CREATING, CREATED, or the fingerprint of a finished set-up.
 STATE = VENV / '.mmkw-setup'
 CREATING, CREATED = 'creating', 'created'
 
-TORCH = '2.1.2' if OLDEST else '2.13.0'
-TORCHVISION_ON_CUDA = '0.16.2' if OLDEST else '0.28.0'
 # Newer releases are builds for CUDA, which fail at import beside a CPU torch. This one loads, and its transforms work.
 TORCHVISION_ON_CPU = '0.16.2'
 
@@ -48,8 +48,8 @@ def read_state() -> str:
 
 def fingerprint() -> str:
     """Hash of all that `.venv` is made from. Its folder counts too, since an environment breaks if it is moved."""
-    digest = hashlib.sha256(str(ROOT).encode())
-    for path in (LOCK, ROOT / 'setup.py', *sorted(Path(__file__).parent.glob('setup_*.py'))):
+    digest = hashlib.sha256(f'{ROOT} {STACK}'.encode())
+    for path in (*LOCKS, ROOT / 'setup.py', *sorted(Path(__file__).parent.glob('setup_*.py'))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -73,7 +73,7 @@ def find_python(version_of: Callable[[str], str | None] = version_of) -> str:
     seen = ', '.join(f'{name} is {version}' for name, version in found.items() if version) or 'found none'
     raise SetupError(
         f'Python {PYTHON_VERSION} is needed ({seen}): install it so that `python{PYTHON_VERSION}` runs, '
-        f'or name it: `make {"test-oldest" if OLDEST else "setup"} PYTHON=/path/to/python{PYTHON_VERSION}`.'
+        f'or name it: `make {STACK.make} PYTHON=/path/to/python{PYTHON_VERSION}`.'
     )
 
 
@@ -101,7 +101,7 @@ def make_venv() -> None:
 def install_torchvision() -> None:
     """Install the torchvision that loads beside the installed torch."""
     if probe_torch()['cuda']:
-        pip('install', '-q', '-c', LOCK, f'torchvision=={TORCHVISION_ON_CUDA}')
+        pip('install', '-q', *CONSTRAINTS, f'torchvision=={STACK.torchvision_on_cuda}')
     else:
         pip('install', '-q', '--no-deps', f'torchvision=={TORCHVISION_ON_CPU}')
 
@@ -125,16 +125,16 @@ def check_imports() -> None:
 STEPS: tuple[tuple[str, Callable[[], None]], ...] = (
     (f'an empty environment, Python {PYTHON_VERSION} (10 s)', make_venv),
     (
-        f'torch {TORCH} (about a minute; a build for CUDA brings some GB and takes longer)',
-        lambda: pip('install', '-q', '-c', LOCK, f'torch=={TORCH}'),
+        f'torch {STACK.torch} (about a minute; a build for CUDA brings some GB and takes longer)',
+        lambda: pip('install', '-q', *CONSTRAINTS, f'torch=={STACK.torch}'),
     ),
     # --no-deps: the list is complete, and mm* would bring opencv-python, which needs libGL.
     (
-        f'the packages of requirements/{LOCK.name} (about a minute)',
-        lambda: pip('install', '-q', '--no-deps', '-r', LOCK),
+        f'the packages of {" and ".join(STACK.locks)} in requirements (about a minute)',
+        lambda: pip('install', '-q', '--no-deps', *(f'-r{lock}' for lock in LOCKS)),
     ),
     ('torchvision (10 s)', install_torchvision),
-    (f'mmcv {MMCV}, compiled from source once for this user', install_mmcv),
+    (f'{STACK.mmcv}, compiled from source once for this user', install_mmcv),
     ('mmkw itself, editable (10 s)', install_mmkw),
     ('trying the imports (20 s)', check_imports),
 )
@@ -151,7 +151,7 @@ def set_up() -> None:
             say(f'environment: {VENV.name} is ready, the other set-up did it')
             return
         began = time.monotonic()
-        if any(cache_root().glob(f'mmcv/mmcv-{MMCV}_torch-{TORCH}*/*.whl')):
+        if cached():
             say(f'environment: building {VENV.name} in about 3 min')
         else:
             require_compiler(find_python())

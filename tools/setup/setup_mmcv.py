@@ -1,7 +1,7 @@
 """Compiles mmcv for the torch in `.venv`, once per user: the wheel is kept outside the checkout.
 
-mmcv 2.1.0 has no wheel for a recent torch. ninja keeps what is compiled, so an interrupted build goes on where
-it stopped. The cache is `$MMKW_CACHE`, else `$XDG_CACHE_HOME/mmkw`, else `~/.cache/mmkw`.
+Neither OpenMMLab's nor OneDL's has a wheel for a recent torch. ninja keeps what is compiled, so an interrupted build
+goes on where it stopped. The cache is `$MMKW_CACHE`, else `$XDG_CACHE_HOME/mmkw`, else `~/.cache/mmkw`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from setup_header import is_gcc, precompiled_header
-from setup_run import PYTHON, PYTHON_VERSION, VENV, SetupError, ask, child_env, only_one, pip, run, say, span
+from setup_run import PYTHON, PYTHON_VERSION, STACK, VENV, SetupError, ask, child_env, only_one, pip, run, say, span
 
-MMCV = '2.1.0'
+PACKAGE, VERSION = STACK.mmcv.split('==')
 # Measured for all 77 files of a build without CUDA, summed over the cores, with a precompiled header and without.
 CPU_MINUTES = {True: 6, False: 22}
 
@@ -51,7 +51,7 @@ def cache_key(torch: Mapping[str, Any]) -> str:
     ops = f'cuda-{torch["archs"]}' if torch['cuda_ops'] else 'cpu'
     python = f'cp{PYTHON_VERSION.replace(".", "")}'
     machine = f'{sys.platform}_{platform.machine()}'
-    return re.sub(r'[^\w.+-]+', '-', f'mmcv-{MMCV}_torch-{torch["version"]}_{python}_{machine}_{ops}')
+    return re.sub(r'[^\w.+-]+', '-', f'{PACKAGE}-{VERSION}_torch-{torch["version"]}_{python}_{machine}_{ops}')
 
 
 @functools.cache
@@ -66,6 +66,11 @@ def cache_root() -> Path:
     except OSError as error:
         say(f'{root} cannot be written ({error.strerror}): the compiled mmcv is kept in .venv/build')
         return VENV / 'build'
+
+
+def cached() -> bool:
+    """Whether mmcv has been compiled for this user and, as far as can be told before torch is there, for its torch."""
+    return any(cache_root().glob(f'mmcv/{PACKAGE}-{VERSION}_torch-{STACK.torch}*/*.whl'))
 
 
 def require_compiler(python: object) -> None:
@@ -127,7 +132,7 @@ def compile_minutes() -> int:
 
 def fetch_source(folder: Path) -> Path:
     """Download and unpack mmcv's source distribution. It is kept, since ninja's objects lie inside it."""
-    source = folder / f'mmcv-{MMCV}'
+    source = folder / f'{PACKAGE.replace("-", "_")}-{VERSION}'
     if not source.is_dir():
         shutil.rmtree(folder, ignore_errors=True)
         unpacked = folder / 'unpacked'
@@ -138,11 +143,11 @@ def fetch_source(folder: Path) -> Path:
             '-q',
             '--no-deps',
             '--no-build-isolation',
-            '--no-binary=mmcv',
+            f'--no-binary={PACKAGE}',
             f'-d{folder}',
-            f'mmcv=={MMCV}',
+            STACK.mmcv,
         )
-        with tarfile.open(next(folder.glob('mmcv-*.tar.gz'))) as archive:
+        with tarfile.open(next(folder.glob('*.tar.gz'))) as archive:
             archive.extractall(unpacked, **({'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}))
         (unpacked / source.name).rename(source)
     return source
@@ -160,7 +165,7 @@ def compile_wheel(folder: Path) -> Path:
     command += ['-w', folder / 'build' / 'wheels', '.']
     # Not in CFLAGS, which would take the place of Python's own, -O3 among them.
     run(command, 'compiling mmcv', folder / 'build.log', source, progress_line, {'CPPFLAGS': flags.strip()})
-    fresh = next((folder / 'build' / 'wheels').glob('mmcv-*.whl'))
+    fresh = next((folder / 'build' / 'wheels').glob('*.whl'))
     wheel = folder / fresh.name
     fresh.replace(wheel)
     shutil.rmtree(folder / 'build')  # most of a gigabyte that nobody needs again
@@ -173,7 +178,7 @@ def install_mmcv() -> None:
     folder = cache_root() / 'mmcv' / cache_key(torch)
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder / 'lock'):
-        wheel = next(folder.glob('mmcv-*.whl'), None)
+        wheel = next(folder.glob('*.whl'), None)
         if wheel is None:
             require_compiler(PYTHON)
             require_nvcc(torch)

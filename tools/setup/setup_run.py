@@ -14,13 +14,37 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-
-# `make test-oldest` sets it: the oldest versions that mmkw promises to work with, in an environment of their own.
-OLDEST = os.environ.get('MMKW_SETUP') == 'oldest'
-PYTHON_VERSION = '3.9' if OLDEST else '3.11'
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-VENV = ROOT / ('.venv-oldest' if OLDEST else '.venv')
+
+
+class Stack(NamedTuple):
+    """Versions that go together, in an environment of their own."""
+
+    venv: str
+    locks: tuple[str, ...]  # files of requirements/, which make all of it but the three packages below
+    make: str  # the target of `make` that builds it
+    python: str = '3.11'
+    torch: str = '2.13.0'
+    torchvision_on_cuda: str = '0.28.0'
+    mmcv: str = 'mmcv==2.1.0'
+
+
+STACKS = {
+    '': Stack('.venv', ('lock.txt', 'openmmlab.txt'), 'setup'),
+    'onedl': Stack('.venv-onedl', ('lock.txt', 'onedl.txt'), 'test STACK=onedl', mmcv='onedl-mmcv==2.3.6'),
+    'oldest': Stack(
+        '.venv-oldest', ('oldest.txt', 'openmmlab.txt'), 'test-oldest', '3.9', '2.1.2', torchvision_on_cuda='0.16.2'
+    ),
+}
+ASKED = os.environ.get('MMKW_SETUP', '')
+if ASKED not in STACKS:
+    raise SystemExit(f'MMKW_SETUP={ASKED!r} is no stack: it is one of {", ".join(filter(None, STACKS))}, or not set')
+STACK = STACKS[ASKED]
+PYTHON_VERSION = STACK.python
+
+VENV = ROOT / STACK.venv
 PYTHON = VENV / 'bin' / 'python'
 LOG = VENV / 'setup.log'
 TICK_SECONDS = 30
