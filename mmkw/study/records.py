@@ -1,6 +1,7 @@
 """What a run leaves in its folder: what it depends on from its start, and its result once it has ended."""
 
 import json
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from mmkw.demo.figures import read_scalars
 from .plan import Run
 
 STARTED, RESULT, CONFIG, LOG = 'started.json', 'result.json', 'config.py', 'output.txt'
+
+_PRINTED = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')  # as mmengine's LogProcessor does
 
 Scalars = dict[str, list[tuple[int, float]]]
 
@@ -51,14 +54,18 @@ def length_of(cfg: Config) -> int:
     return length
 
 
-def progress(scalars: Scalars, cfg: Config) -> float:
-    """How much of a training is done, between 0 and 1, as far as its log tells."""
+def progress(folder: Path, cfg: Config) -> float:
+    """How much of a run is done, between 0 and 1, as far as its log tells."""
+    scalars = scalars_of(folder)
     if not scalars.get('loss'):
         return 0.0
-    last = scalars['loss'][-1][0]
     if not cfg.train_cfg.get('max_epochs'):
-        return min(last / length_of(cfg), 1.0)
-    # The log has the epoch that an iteration is in, but not how many iterations an epoch has.
+        return min(scalars['loss'][-1][0] / length_of(cfg), 1.0)
+    # The scalars have the epoch that an iteration is in, but only what is printed says how many an epoch has.
+    printed = _PRINTED.findall((folder / LOG).read_text(errors='replace')) if (folder / LOG).is_file() else []
+    if printed:
+        epoch, iteration, iterations = map(int, printed[-1])
+        return (epoch - 1 + iteration / iterations) / length_of(cfg)
     epoch = scalars['epoch'][-1][1] if scalars.get('epoch') else 1
     return (epoch - 0.5) / length_of(cfg)
 

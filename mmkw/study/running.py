@@ -18,7 +18,7 @@ from mmkw.engine import check_files
 from .clock import time_left
 from .plan import Run, Study
 from .provenance import difference, provenance
-from .records import CONFIG, LOG, RESULT, STARTED, progress, read_json, result_of, scalars_of, write_json
+from .records import CONFIG, LOG, RESULT, STARTED, progress, read_json, result_of, write_json
 from .sizes import machine, sizes
 
 
@@ -150,7 +150,7 @@ class Runner:
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, 'OMP_NUM_THREADS': str(self.threads)}
         )
-        return _Active(run, cfg, process, log, time.monotonic(), progress(scalars_of(run.folder), cfg))
+        return _Active(run, cfg, process, log, time.monotonic(), progress(run.folder, cfg))
 
     def _end(self, job: _Active) -> list[str]:
         """Note a training's result; a sentence if there is none."""
@@ -171,7 +171,7 @@ class Runner:
         return [failure]
 
     def _say_progress(self, waiting: Sequence[tuple], active: Sequence[_Active]) -> None:
-        shares = [progress(scalars_of(job.run.folder), job.cfg) for job in active]
+        shares = [progress(job.run.folder, job.cfg) for job in active]
         seconds = {
             job.run.name: (time.monotonic() - job.since) / (share - job.done_before)
             for job, share in zip(active, shares)

@@ -8,6 +8,7 @@ import pytest
 
 from mmkw.config import LaunchError
 from mmkw.study.clock import time_left
+from mmkw.study.records import progress
 
 EVERY = ['plain_seed0', 'better_net_seed0', 'plain_seed1', 'better_net_seed1']
 
@@ -124,6 +125,15 @@ def test_progress_is_told(tiny):
     assert 'tiny: 4 runs, 0 of them done, in runs' in tiny.said[0]
     assert any('0 done; plain, seed 0 ' in line for line in tiny.said)
     assert any('min left' in line for line in tiny.said)
+
+
+def test_progress_counts_iterations(tiny):
+    tiny.run()
+    run = tiny.study().runs[0]
+    assert progress(run.folder, run.settings()) == 0.75  # in the second of two epochs, and no more is known
+    with open(run.folder / 'output.txt', 'a') as output:
+        output.write('mmengine - INFO - Epoch(train)  [2][ 30/120]  lr: 1e-3\nEpoch(val) [2][9/9]\n')
+    assert progress(run.folder, run.settings()) == 0.625
 
 
 @pytest.mark.parametrize(
