@@ -10,25 +10,25 @@ held_back = {
 }
 epochs = 3  # of the config
 temperature = 'custom_hooks.1'
+slow = {
+    'optim_wrapper.paramwise_cfg.custom_keys': {
+        'basis_bias': dict(decay_mult=0.0),
+        'attention': dict(lr_mult=0.1),
+    }
+}
+from_start = {'model.backbone.method.attention_init': 'start'}
 runs = [
     dict(name=title, config='kw1x_cifar10.py', seeds=[0], cfg_options={**held_back, **changes})
     for title, changes in (
-        ("attention_init='start'", {'model.backbone.method.attention_init': 'start'}),
+        ("attention_init='start'", from_start),
+        ("attention_init='start', attentions at a tenth of the rate", {**from_start, **slow}),
         ('as published', {}),
-        ('to 0 in a half', {f'{temperature}.end': epochs / 2}),
         ('to 0.5 in a fifteenth', {f'{temperature}.end_value': 0.5}),
-        (
-            'attentions at a tenth of the rate',
-            {
-                'optim_wrapper.paramwise_cfg.custom_keys': {
-                    'basis_bias': dict(decay_mult=0.0),
-                    'attention': dict(lr_mult=0.1),
-                }
-            },
-        ),
+        ('to 0 in a half', {f'{temperature}.end': epochs / 2}),
+        ('attentions at a tenth of the rate', slow),
     )
 ]
-del held_back, epochs, temperature
+del held_back, epochs, temperature, slow, from_start
 baseline = 'as published'
 metrics = ['accuracy/top1']
 shape = (32, 32)
