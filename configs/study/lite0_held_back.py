@@ -25,6 +25,14 @@ runs = [
         ('to 0.8 in a third', epochs / 3, 0.8),
     )
 ]
+runs.append(
+    dict(
+        name="attention_init='start'",
+        config='kw_lite0_cifar10.py',
+        seeds=[0],
+        cfg_options={**held_back, 'model.backbone.attention_init': 'start'},
+    )
+)
 del held_back, epochs
 metrics = ['accuracy/top1']
 shape = (96, 96)

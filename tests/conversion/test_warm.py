@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmkw import convert
+from mmkw import convert, set_temperature
 from mmkw.checkpoints import PlainPretrained, plain_to_mmkw, read_plain, warm_start_from_plain
 from mmkw.conversion import warm_start
 from mmkw.engine import LaunchError, TemperatureHook
@@ -71,6 +71,22 @@ def test_every_family_is_exact_from_budget_1_on(family, budget, ratios):
     assert set(errors.values()) == {0.0}
     with torch.no_grad():
         assert_same(model(images())[-1], plain(images())[-1])
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize('budget', ['1x', '4x'])
+def test_attentions_that_start_at_the_start_keep_the_plain_network_at_every_temperature(family, budget):
+    plain = plain_of(family)
+    error = {}
+    for init in ('start', 'random'):
+        cfg = dict(type=family, budget=budget, attention_init=init, **FAMILIES[family][1])
+        model, _ = started(MODELS.build(cfg), plain.state_dict())
+        set_temperature(model, 0)
+        with torch.no_grad():
+            expected = plain(images())[-1]
+            error[init] = ((model(images())[-1] - expected).norm() / expected.std() / expected.numel() ** 0.5).item()
+    # The attention function keeps a thousandth back, in each layer.
+    assert error['start'] < 0.005 < 0.3 < error['random']
 
 
 @pytest.mark.parametrize('family', FAMILIES)
