@@ -14,7 +14,7 @@ import setup_env
 import setup_header
 import setup_mmcv
 import setup_run
-from mmkw.versions import ONEDL, OPENMMLAB
+from mmkw.versions import ONEDL, OPENMMLAB, installed_packages
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,9 +87,11 @@ def test_the_lock_file_is_complete():
     """With --no-deps, pip would silently leave out what an installed package needs."""
     from packaging.requirements import Requirement
 
-    packages = {**lock(), **lock('openmmlab.txt')}
+    stack = setup_run.STACKS['onedl' if installed_packages().get('onedl-mmengine') else '']
+    packages = {pin: version for name in stack.locks for pin, version in lock(name).items()}
     pins = packages.keys() | {'torch', 'torchvision', 'mmcv', 'pip'}
     pins |= {'opencv-python', 'opendatalab'}  # headless serves; openmim fetches data sets with the other
+    pins |= {stack.mmcv.split('==')[0], 'imagecorruptions-imaug'}  # the latter only for imaug's own corruptions
     for name in packages:
         for line in importlib.metadata.requires(name) or ():
             requirement = Requirement(line)
@@ -251,7 +253,8 @@ def test_a_header_that_cannot_be_made_is_said_and_left_out(small_source, missing
 
 
 @needs_gcc
-def test_a_build_that_cannot_be_asked_is_compiled_without_a_header(tmp_path, capsys):
+def test_a_build_that_cannot_be_asked_is_compiled_without_a_header(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(setup_header, 'PYTHON', Path(sys.executable))
     (tmp_path / 'setup.py').write_text('raise RuntimeError("no build here")')
     assert setup_header.precompiled_header(tmp_path, tmp_path, tmp_path / 'log') == ''
     assert 'no precompiled header (RuntimeError: no build here): compiling without' in capsys.readouterr().out

@@ -7,11 +7,12 @@ pointers, and ``getattr`` could reach anything.
 """
 
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import checkpoint
 
 _NUMBERS = sorted({np.dtype(code) for code in '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat']}, key=str)
 _STATISTICS = ('min', 'max', 'current', 'mean')
@@ -31,6 +32,13 @@ def allow_training_checkpoints() -> None:
     # The state of these may be set, but no pickle can name them: a pickle's names have a dot after the module.
     allowed += [(kind, f'unnamed {kind.__name__}') for kind in (np.ndarray, *{type(number) for number in _NUMBERS})]
     torch.serialization.add_safe_globals(allowed)
+    if hasattr(checkpoint, '_safe_torch_load'):
+        # OneDL's mmengine. Its own allows getattr itself, and reads what that does not read with weights_only=False.
+        checkpoint._safe_torch_load = _load
+
+
+def _load(file: Any, map_location: Any = None, weights_only: Optional[bool] = None) -> Any:
+    return torch.load(file, map_location=map_location, weights_only=weights_only is not False)
 
 
 def _number_type(code: str, *_: Any) -> np.dtype:

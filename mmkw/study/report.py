@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mmkw.checkpoints.files import write_whole
 from mmkw.config import LaunchError
@@ -100,6 +101,7 @@ def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
             axes.plot(steps, [statistics.mean(v) for v in values], 'o-', label=name, color=colour, markersize=3)
             axes.fill_between(steps, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2)
         axes.set(title=key, xlabel='epoch')
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color='#dddddd', linewidth=0.6)
         axes.spines[['top', 'right']].set_visible(False)
     handles, labels = grid[0].get_legend_handles_labels()

@@ -10,7 +10,6 @@ from mmkw.study.provenance import difference, provenance
 
 def settings(tiny, number=0):
     module._data_hash.cache_clear()
-    module._code_hash.cache_clear()
     return provenance(tiny.study().runs[number].settings())
 
 
