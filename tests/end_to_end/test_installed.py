@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from installed import Environment
 from mmkw.demo import shapes
+from mmkw.versions import installed_packages
 from running import ROOT, TINY_MASK_RCNN
 
 pytestmark = pytest.mark.slow
@@ -36,6 +37,9 @@ def folder(tmp_path_factory):
     return folder
 
 
+by_openmim = pytest.mark.skipif(
+    'onedl-mmengine' in installed_packages(), reason="OneDL's mim calls packages by OneDL's names, onedl-mmdetection"
+)
 SHORT = ('--work-dir', 'run', '--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
 
 
@@ -93,6 +97,7 @@ def test_hub(installed, folder, name, kind):
     assert built == f'{kind} {model["Metadata"]["Parameters"]}'
 
 
+@by_openmim
 def test_the_installed_tools_train_and_test(installed, folder):
     """openmim runs mmkw's own tools, with a config that inherits by the name."""
     output = installed.mim('train', 'mmkw', 'by_name.py', '--gpus', '0', *SHORT, cwd=folder)
@@ -101,6 +106,7 @@ def test_the_installed_tools_train_and_test(installed, folder):
     assert 'coco/segm_mAP' in output
 
 
+@by_openmim
 def test_mmdets_tools_train_and_test(installed, folder):
     """mmdet's tools import mmkw only when they read ``custom_imports``, so the config has to import it before."""
     output = installed.mim('train', 'mmdet', 'by_path.py', '--gpus', '0', *SHORT, cwd=folder)
@@ -111,17 +117,20 @@ def test_mmdets_tools_train_and_test(installed, folder):
     assert 'mmengine does not support to load mmkw config' in output  # docs/package.md says what to do
 
 
+@by_openmim
 def test_a_config_of_the_package_is_found_by_its_file_name(installed, folder):
     """The training then says which data and checkpoint are missing, relative to the user's folder."""
     output = installed.mim('train', 'mmkw', 'mask_rcnn_kw_r50_1x_coco.py', '--gpus', '0', cwd=folder, status=1)
     assert re.search(r'missing: checkpoints/kw1x_resnet50.pth\n +get it: .*\n +put it: ' + str(folder), output)
 
 
+@by_openmim
 def test_other_tools(installed, folder):
     output = installed.mim('run', 'mmkw', 'model_info', 'mmkw::imagenet/kw1x_r18_in1k.py', cwd=folder)
     assert '11,932,148' in output or '11.93' in output
 
 
+@by_openmim
 def test_search_and_download(installed, folder):
     output = installed.mim('search', 'mmkw', '--config', 'kw1x_r18_in1k', '--field', 'config', cwd=folder)
     assert 'configs/imagenet/kw1x_r18_in1k.py' in output

@@ -85,20 +85,7 @@ class KWConvNd(KeepingLayer, StartingLayer):
         **cut: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
-        if attention not in ATTENTION_FUNCTIONS:
-            raise ValueError(f'attention must be one of {", ".join(ATTENTION_FUNCTIONS)}, got {attention!r}')
-        if attention_init not in ATTENTION_INITS:
-            raise ValueError(f'attention_init must be one of {", ".join(ATTENTION_INITS)}, got {attention_init!r}')
-        if attention_init == 'start' and (attention != 'caf' or start == 'none'):
-            raise ValueError(
-                f"attention_init='start' needs attention='caf' and a start assignment, got {attention!r} and "
-                f"start={start!r}; use attention_init='random'"
-            )
-        if not share_cells and nonlocal_basis_ratio < 1:
-            raise ValueError(
-                f'nonlocal_basis_ratio={nonlocal_basis_ratio} is for cells of other layers; set it to 1 with '
-                'share_cells=False'
-            )
+        _check_switches(attention, start, attention_init, share_cells, nonlocal_basis_ratio)
         self.attention_function, self.start_strategy, self.share_cells = attention, start, share_cells
         self.attention_init = attention_init
         if warehouse is None:
@@ -249,6 +236,25 @@ class KWConvNd(KeepingLayer, StartingLayer):
         return (
             f'{super().extra_repr()}, mixtures={self.mixtures}, '
             f'warehouse={self.warehouse_name} {tuple(self.cells.shape)}'
+        )
+
+
+def _check_switches(
+    attention: str, start: str, attention_init: str, share_cells: bool, nonlocal_basis_ratio: float
+) -> None:
+    if attention not in ATTENTION_FUNCTIONS:
+        raise ValueError(f'attention must be one of {", ".join(ATTENTION_FUNCTIONS)}, got {attention!r}')
+    if attention_init not in ATTENTION_INITS:
+        raise ValueError(f'attention_init must be one of {", ".join(ATTENTION_INITS)}, got {attention_init!r}')
+    if attention_init == 'start' and (attention != 'caf' or start == 'none'):
+        raise ValueError(
+            f"attention_init='start' needs attention='caf' and a start assignment, got {attention!r} and "
+            f"start={start!r}; use attention_init='random'"
+        )
+    if not share_cells and nonlocal_basis_ratio < 1:
+        raise ValueError(
+            f'nonlocal_basis_ratio={nonlocal_basis_ratio} is for cells of other layers; set it to 1 with '
+            'share_cells=False'
         )
 
 
