@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 
 
 by_openmim = pytest.mark.skipif(
-    'onedl-mmengine' in installed_packages(), reason="OneDL's mim calls packages by OneDL's names, onedl-mmdetection"
+    'onedl-mmengine' in installed_packages(), reason="OneDL's mim looks for mmkw's tools beside its metadata"
 )
 SHORT = ('--work-dir', 'run', '--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
 
