@@ -35,9 +35,10 @@ browser:
 	@$(PYTHON) tools/setup/docs_env.py --browser
 
 ifeq ($(STACK),onedl)
+# All but the documentation, whose environment is built upon .venv.
 test:
 	@MMKW_SETUP=onedl $(PYTHON) tools/setup/setup_env.py
-	OMP_NUM_THREADS=1 .venv-onedl/bin/python $(TESTS)
+	OMP_NUM_THREADS=1 .venv-onedl/bin/python $(TESTS) --ignore tests/docs
 else ifeq ($(STACK),)
 test: lint docs browser
 	OMP_NUM_THREADS=1 $(VENV) $(TESTS)
