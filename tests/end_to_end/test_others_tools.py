@@ -38,7 +38,7 @@ WORKERS = (
 CLASSIFIER = {
     'print_config': (('{config}',), "type='KWResNet'", None),
     'get_flops': (('{config}', '--shape', '32', '32'), 'Params: {millions}M', None),
-    'analyze_results': (('{config}', 'cls.pkl', '--out-dir', 'cls_analysed'), None, 'cls_analysed/success/*.png'),
+    'analyze_results': (('{config}', 'cls.pkl', '--out-dir', 'cls_analysed'), None, 'cls_analysed/*/*.png'),
     'confusion_matrix': (('{config}', 'cls.pkl', '--show-path', 'cls.png'), None, 'cls.png'),
     'eval_metric': (('cls.pkl', '--metric', 'type=Accuracy', 'topk=1'), "'accuracy/top1': {accuracy}", None),
     'analyze_logs': (('plot_curve', '{log}', '--keys', 'loss', '--out', 'loss.png'), None, 'loss.png'),
