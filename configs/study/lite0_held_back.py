@@ -14,25 +14,18 @@ runs = [
         name=title,
         config='kw_lite0_cifar10.py',
         seeds=[0],
-        cfg_options={**held_back, 'custom_hooks.1.end': end, 'custom_hooks.1.end_value': end_value},
+        cfg_options={**held_back, 'custom_hooks.1.end': end, 'custom_hooks.1.end_value': end_value, **others},
     )
-    for title, end, end_value in (
-        ('to 0 in a sixth', epochs / 6, 0.0),
-        ('to 0 in a third', epochs / 3, 0.0),
-        ('to 0 in two thirds', 2 * epochs / 3, 0.0),
-        ('to 0.2 in a third', epochs / 3, 0.2),
-        ('to 0.5 in a third', epochs / 3, 0.5),
-        ('to 0.8 in a third', epochs / 3, 0.8),
+    for title, end, end_value, others in (
+        ('to 0 in a sixth', epochs / 6, 0.0, {}),
+        ('to 0 in a third', epochs / 3, 0.0, {}),
+        ('to 0 in two thirds', 2 * epochs / 3, 0.0, {}),
+        ('to 0.2 in a third', epochs / 3, 0.2, {}),
+        ('to 0.5 in a third', epochs / 3, 0.5, {}),
+        ('to 0.8 in a third', epochs / 3, 0.8, {}),
+        ("attention_init='start'", epochs / 3, 0.0, {'model.backbone.attention_init': 'start'}),
     )
 ]
-runs.append(
-    dict(
-        name="attention_init='start'",
-        config='kw_lite0_cifar10.py',
-        seeds=[0],
-        cfg_options={**held_back, 'model.backbone.attention_init': 'start'},
-    )
-)
 del held_back, epochs
 metrics = ['accuracy/top1']
 shape = (96, 96)

@@ -177,6 +177,11 @@ class KWConvNd(KeepingLayer, StartingLayer):
         """tau of all layers that mix from the network's warehouses."""
         return self.warehouses.temperature
 
+    @property
+    def _own_beta(self) -> Tensor:
+        """beta of each mixture over its own cells, where none are shared: it is the same for all, ``(1, budget)``."""
+        return self.beta[:1, : self.cells_mixed]
+
     def reset_attention(self) -> None:
         """Initialise the attention as at first."""
         self.attention.reset_parameters()
@@ -186,7 +191,7 @@ class KWConvNd(KeepingLayer, StartingLayer):
         if self.attention_init == 'start':
             start = self.start_map()
             if not self.share_cells:
-                start = torch.cat((self.beta[:1, : self.cells_mixed].expand(self.mixtures, -1), start[:, -1:]), 1)
+                start = torch.cat((self._own_beta.expand(self.mixtures, -1), start[:, -1:]), 1)
             self.attention.start_at(start)
 
     def alpha(self, x: Tensor) -> Tensor:
@@ -198,9 +203,8 @@ class KWConvNd(KeepingLayer, StartingLayer):
         temperature = self.temperature if self.start_strategy != 'none' else 0.0
         if self.share_cells:
             return contrasting_attention(logits, temperature, self.beta, self.attention_function)
-        # Each mixture has the same beta over its own cells, and weights of 0 for those of the others.
-        beta = self.beta[:1, : self.cells_mixed]
-        alpha = contrasting_attention(logits, temperature, beta, self.attention_function)
+        # Each mixture has weights of 0 for the cells of the others.
+        alpha = contrasting_attention(logits, temperature, self._own_beta, self.attention_function)
         own = torch.eye(self.mixtures, dtype=alpha.dtype, device=alpha.device)
         return (alpha.unsqueeze(-2) * own.unsqueeze(-1)).flatten(-2)
 
