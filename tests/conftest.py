@@ -12,3 +12,9 @@ def _default_scope_of_its_own():
     """Begin each file without mmengine's default scope, which Runners and tools of other files leave behind them."""
     with mock.patch.object(DefaultScope, '_instance_dict', OrderedDict()):
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run files with slow tests first: two processes end together only if short files are the last."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)

@@ -2,14 +2,13 @@
 
 import pickle
 import re
-import socket
 
 import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from running import TINY_CLASSIFIER, TINY_MASK_RCNN, run_tool
+from running import TINY_CLASSIFIER, TINY_MASK_RCNN, free_port, run_tool
 
 pytestmark = pytest.mark.slow
 
@@ -18,12 +17,6 @@ def metrics(log, stage):
     """The metrics of the last evaluation, by name."""
     last = [line for line in log.splitlines() if f'Epoch({stage})' in line][-1]
     return {name: value for name, value in re.findall(r'(\S+): (\S+)', last) if '/' in name}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture(scope='module')

@@ -1,20 +1,17 @@
 """tools/dist_train.sh on two machines, which are two runs of it on this one."""
 
 import os
-import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from running import TINY_MASK_RCNN, run_tool
+from running import TINY_MASK_RCNN, free_port, run_tool
 
 pytestmark = pytest.mark.slow
 
 
 def test_two_machines_train_as_one(trained):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = str(probe.getsockname()[1])
+    port = free_port()
 
     def machine(rank):
         once = ('--cfg-options', 'env_cfg.dist_cfg.backend=gloo', 'train_cfg.max_epochs=1')

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from small_training import EPOCH, LAYERS, make_runner, published
+
+from running import free_port
 
 
 def worker(rank, port, folder, method):
@@ -37,10 +38,7 @@ def worker(rank, port, folder, method):
 @pytest.mark.slow
 @pytest.mark.parametrize('method', LAYERS)
 def test_two_processes(tmp_path, method):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, (port, str(tmp_path), method), nprocs=2)
+    mp.spawn(worker, (free_port(), str(tmp_path), method), nprocs=2)
     epoch = EPOCH // 2  # each process has half of the data
     taus = published(2 * epoch, 3 * epoch, method)
     validated = pytest.approx([tau for tau in taus[epoch - 1 :: epoch] for _ in range(epoch)])

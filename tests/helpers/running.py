@@ -1,6 +1,7 @@
 """Runs tools as a user does."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TINY_MASK_RCNN = ROOT / 'tests' / 'end_to_end' / 'tiny_mask_rcnn.py'
 TINY_CLASSIFIER = ROOT / 'tests' / 'end_to_end' / 'tiny_classifier.py'
+
+
+def free_port():
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
 
 
 def run_tool(name, *arguments, cwd, status=0, **environment):

@@ -1,7 +1,6 @@
 """DistributedDataParallel needs no ``find_unused_parameters`` and gives the gradients of the joined batch."""
 
 import os
-import socket
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import mmkw
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet, converted_backbone
+from running import free_port
 
 SMALL_RESNET = dict(depth=18, base_channels=8, stem_channels=8, frozen_stages=1, norm_eval=True, out_indices=(1, 3))
 CONVNEXT = dict(arch=dict(depths=[1, 1, 1, 1], channels=[8, 16, 24, 32]), layer_scale_init_value=1.0)
@@ -66,10 +66,7 @@ def worker(rank, port, name, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', BACKBONES)
 def test_two_processes_equal_one_on_the_joined_batch(tmp_path, name):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, (port, name, str(tmp_path)), nprocs=2)
+    mp.spawn(worker, (free_port(), name, str(tmp_path)), nprocs=2)
     backbone = build(name)
     step(backbone, batch())
     expected = {key: p.grad for key, p in backbone.named_parameters()}

@@ -1,7 +1,6 @@
 """FSDP2 (torch's ``fully_shard``) gives the gradients of the joined batch, with warehouses that all stages share."""
 
 import os
-import socket
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from torch.distributed.fsdp import fully_shard
 
 import mmkw
 from mmkw.models import KWResNet, converted_backbone
+from running import free_port
 
 RESNET = dict(depth=18, base_channels=8, stem_channels=8, norm_eval=True, out_indices=(1, 3))
 BACKBONES = {
@@ -60,10 +60,7 @@ def worker(rank, port, name, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', BACKBONES)
 def test_two_processes_with_half_of_the_weights_equal_one(tmp_path, name):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, (port, name, str(tmp_path)), nprocs=2)
+    mp.spawn(worker, (free_port(), name, str(tmp_path)), nprocs=2)
     model = build(name)
     optimizer = torch.optim.AdamW(model.parameters(), 0.01)
     for _ in range(2):  # in the second step the weights are those of the first
