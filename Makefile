@@ -7,7 +7,7 @@ TESTS := -m pytest tests -n 2 --dist loadfile --durations=15
 
 help:
 	@echo "make demo    train and evaluate a small KernelWarehouse Mask R-CNN (options: DEMO_ARGS=...)"
-	@echo "make demo-classify    train KW-ResNet18 and the plain one on real handwritten digits (options: DEMO_ARGS=...)"
+	@echo "make demo-classify    what the study found, in small: plain and KW ResNet18 on real handwritten digits"
 	@echo "make docs    build the documentation site in build/site; a warning or a broken link is an error"
 	@echo "make test    make lint and make docs, then all tests (as root on Debian, installs Chromium first)"
 	@echo "make test STACK=onedl    run the tests with OneDL's forks of OpenMMLab's packages, in .venv-onedl"
@@ -23,7 +23,9 @@ demo: setup
 	$(VENV) tools/demo.py $(DEMO_ARGS)
 
 demo-classify: setup
-	$(VENV) tools/demo_classify.py $(DEMO_ARGS)
+	$(VENV) tools/make_digits.py data/digits
+	$(VENV) tools/study.py configs/study/digits.py --jobs 2 $(DEMO_ARGS)
+	@echo "docs/demo.md says what this shows, and what it does not"
 
 docs: docs-env
 	.venv-docs/bin/python tools/docs/docs_build.py

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent
 # Read as text: importing mmkw needs torch, which a build environment lacks.
 version = re.search(r"__version__ = '(.+)'", (ROOT / 'mmkw' / 'version.py').read_text())[1]
 # What only a checkout can use: it builds .venv, or trains configs by their place in the checkout.
-TOOLS_OF_THE_CHECKOUT = ('setup', 'benchmark', 'demo.py', 'demo_classify.py')
+TOOLS_OF_THE_CHECKOUT = ('setup', 'benchmark', 'demo.py')
 
 
 class BuildWithMim(build_py):

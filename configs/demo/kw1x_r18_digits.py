@@ -3,4 +3,4 @@
 _base_ = './r18_digits.py'
 
 model = dict(backbone=dict(type='KWResNet', budget='1x'))
-custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=20)]  # noqa: F821
+custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=5)]  # noqa: F821

@@ -46,8 +46,8 @@ val_evaluator = dict(type=Accuracy, topk=(1,))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-max_epochs = 60
-train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=5)
+max_epochs = 15
+train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=max_epochs, val_interval=3)
 val_cfg = dict(type=ValLoop)
 test_cfg = dict(type=TestLoop)
 optim_wrapper = dict(
@@ -67,6 +67,6 @@ default_hooks = dict(
     sampler_seed=dict(type=DistSamplerSeedHook),
     visualization=dict(type=VisualizationHook, enable=False),
 )
-custom_hooks = [dict(type=EpochSeedHook), dict(type=TemperatureHook, end=20)]
+custom_hooks = [dict(type=EpochSeedHook), dict(type=TemperatureHook, end=5)]
 visualizer = dict(type=UniversalVisualizer, vis_backends=[dict(type=LocalVisBackend)])
 randomness = dict(seed=0)

@@ -24,6 +24,7 @@ STUDIES = (
     'cifar10_lite0',
     'cifar10_mbv2',
     'cifar10_recipe',
+    'digits',
     'kw_held_back',
     'lite0_held_back',
     'lite0_recipe',
@@ -43,8 +44,8 @@ def first_runs(name):
 
 
 def test_every_config_is_in_a_study():
-    used = {run.config.name for name in STUDIES for run in read_study(FOLDER / f'{name}.py').runs}
-    assert used == {path.name for path in CONFIGS}
+    used = {run.config.resolve() for name in STUDIES for run in read_study(FOLDER / f'{name}.py').runs}
+    assert {path for path in used if path.parent == FOLDER} == set(CONFIGS)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

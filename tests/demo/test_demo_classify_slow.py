@@ -3,21 +3,29 @@
 import re
 
 import pytest
+from mmengine.config import Config
 
-from running import run_tool
+from running import ROOT, run_tool
 
 pytestmark = pytest.mark.slow
+STUDY = ROOT / 'configs' / 'study' / 'digits.py'
 
 
-def demo(folder):
-    paths = ['--work-dir', folder / 'work', '--data', folder / 'digits', '--train', '32', '--val', '10']
-    short = ['--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1']
-    return run_tool('demo_classify.py', *paths, *short, cwd=folder)
+def test_trains_and_compares_the_three(tmp_path):
+    assert 'data/digits: written' in run_tool('make_digits.py', 'data/digits', '--train', 48, '--val', 10, cwd=tmp_path)
+    study = Config.fromfile(STUDY)
+    for run in study.runs:
+        run.config = str(STUDY.parent / run.config)
+        run.seeds = [0]
+        run.setdefault('cfg_options', {}).update({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
+    study.dump(tmp_path / 'digits.py')
+    printed = run_tool('study.py', 'digits.py', '--jobs', 2, cwd=tmp_path)
+    rows = re.findall(
+        r"^\| (plain|KW 1x|KW 1x, attention_init='start') \| \d+(?:\.\d+)? \| 1 \|", printed, re.MULTILINE
+    )
+    assert rows == ['plain', 'KW 1x', "KW 1x, attention_init='start'"]
 
 
-def test_trains_both_compares_and_draws(tmp_path):
-    printed = demo(tmp_path)
-    rows = re.findall(r'^(plain|KW 1x) +(\d+\.\d+) +(\S+)$', printed, re.MULTILINE)
-    assert [(name, tau != '-') for name, _, tau in rows] == [('plain', False), ('KW 1x', True)]
-    assert 'no evidence of which network is better' in printed
-    assert (tmp_path / 'work' / 'curves.png').is_file()
+def test_too_many_digits(tmp_path):
+    assert '1797' in run_tool('make_digits.py', 'digits', '--train', 1700, '--val', 98, cwd=tmp_path, status=2)
+    assert not (tmp_path / 'digits').exists()
