@@ -1,4 +1,4 @@
-# EfficientNet-Lite0 from its real ImageNet weights, on a fifth of CIFAR-10 at 96 pixels.
+# EfficientNet-Lite0 from its real ImageNet weights, on a tenth of CIFAR-10 at 96 pixels.
 _base_ = ['../_base_/cifar10.py', '../_base_/lite0.py']
 
 sources = _base_.weights_source  # noqa: F821
@@ -19,7 +19,7 @@ train_dataloader = dict(
         _delete_=True,
         type='KFoldDataset',
         dataset=dict(_base_.train_dataloader.dataset, pipeline=train_pipeline),  # noqa: F821
-        num_splits=5,
+        num_splits=10,
         fold=0,
         test_mode=True,  # the fold itself, not the others
         seed=0,  # of the fold; the same images in all runs
@@ -28,10 +28,10 @@ train_dataloader = dict(
 val_dataloader = dict(batch_size=100, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-max_epochs = 6
-train_cfg = dict(max_epochs=max_epochs, val_interval=2)
+max_epochs = 3
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=0.01, weight_decay=1e-4))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', eta_min=0, begin=0, end=max_epochs, by_epoch=True, convert_to_iter_based=True),
 ]
