@@ -12,6 +12,12 @@ runs = [
         seeds=seeds,
         cfg_options={'model.backbone.attention_init': 'start'},
     ),
+    dict(
+        name='KW 1x, tau held at 0.5',
+        config='../demo/kw1x_r18_digits.py',
+        seeds=seeds,
+        cfg_options={'custom_hooks.1.end_value': 0.5},
+    ),
 ]
 del seeds
 baseline = 'plain'

@@ -3,6 +3,7 @@
 from mmkw.config import LaunchError
 
 from .batches import check_batches
+from .classes import check_classes
 from .config_names import know_config_names
 from .epoch_seed_hook import EpochSeedHook
 from .parameter_rules import see_banks_as_layers
@@ -21,6 +22,7 @@ __all__ = [
     'TemperatureHook',
     'allow_training_checkpoints',
     'check_batches',
+    'check_classes',
     'check_files',
     'know_config_names',
     'see_banks_as_layers',

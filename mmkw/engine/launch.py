@@ -15,6 +15,7 @@ from torch import nn
 from mmkw.config import LaunchError, init_entries, type_name
 
 from .batches import check_batches
+from .classes import check_classes
 from .preflight import check_checkpoint, check_files, check_schedule, check_start_weights, start_weights
 
 
@@ -64,6 +65,7 @@ def runner_to_train(
     if config.get('load_from') and (config.get('resume') or not list(start_weights(config.get('model')))):
         check_checkpoint(runner.model, config.load_from)
     check_batches(runner)
+    check_classes(runner)
     return runner
 
 
@@ -105,7 +107,8 @@ def runner_to_test(
         show_dir: Folder, inside that of the run, to draw predictions into. Default: None, nothing is drawn.
 
     Raises:
-        LaunchError: If the run cannot start as asked, before anything is built.
+        LaunchError: If the run cannot start as asked. It is raised before anything is built, unless only the built
+            model or data set shows the fault.
     """
     _complete(config, work_dir, launcher)
     config.load_from, config.resume = checkpoint, False
@@ -128,6 +131,7 @@ def runner_to_test(
     check_files(config, 'test')
     runner = _build(config)
     check_checkpoint(runner.model, checkpoint)
+    check_classes(runner, 'test')
     return runner
 
 

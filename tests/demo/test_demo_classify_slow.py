@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 STUDY = ROOT / 'configs' / 'study' / 'digits.py'
 
 
-def test_trains_and_compares_the_three(tmp_path):
+def test_trains_and_compares_all(tmp_path):
     assert 'data/digits: written' in run_tool('make_digits.py', 'data/digits', '--train', 48, '--val', 10, cwd=tmp_path)
     study = Config.fromfile(STUDY)
     for run in study.runs:
@@ -20,10 +20,8 @@ def test_trains_and_compares_the_three(tmp_path):
         run.setdefault('cfg_options', {}).update({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     study.dump(tmp_path / 'digits.py')
     printed = run_tool('study.py', 'digits.py', '--jobs', 2, cwd=tmp_path)
-    rows = re.findall(
-        r"^\| (plain|KW 1x|KW 1x, attention_init='start') \| \d+(?:\.\d+)? \| 1 \|", printed, re.MULTILINE
-    )
-    assert rows == ['plain', 'KW 1x', "KW 1x, attention_init='start'"]
+    rows = re.findall(r'^\| ([^|]+) \| \d+(?:\.\d+)? \| 1 \|', printed, re.MULTILINE)
+    assert rows == ['plain', 'KW 1x', "KW 1x, attention_init='start'", 'KW 1x, tau held at 0.5']
 
 
 def test_too_many_digits(tmp_path):
