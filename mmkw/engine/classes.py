@@ -43,8 +43,7 @@ def check_classes(runner: Runner, stage: str = 'train') -> None:
                 )
             if hasattr(dataset, 'cat_ids'):
                 _check_categories(runner, dataset, classes, key)
-            things = meta.get('thing_classes', classes)
-            _check_heads(model, things, key)
+            _check_heads(model, meta.get('thing_classes', classes), key)
             numbered.setdefault(key, classes)
     if type(model).__name__ == 'ImageClassifier' and len(numbered) == 2:
         _check_folders(*numbered.values())
@@ -52,11 +51,13 @@ def check_classes(runner: Runner, stage: str = 'train') -> None:
 
 def _leaves(dataset: Any) -> Iterator[Any]:
     """The data sets that others wrap."""
-    inner = [*getattr(dataset, 'datasets', ()), *filter(None, [getattr(dataset, 'dataset', None)])]
-    if not inner and dataset is not None:
+    if hasattr(dataset, 'dataset'):
+        yield from _leaves(dataset.dataset)
+    elif hasattr(dataset, 'datasets'):
+        for child in dataset.datasets:
+            yield from _leaves(child)
+    elif dataset is not None:
         yield dataset
-    for child in inner:
-        yield from _leaves(child)
 
 
 def _check_categories(runner: Runner, dataset: Any, classes: Sequence[str], key: str) -> None:
@@ -90,17 +91,15 @@ def _check_heads(model: nn.Module, classes: Sequence[str], key: str) -> None:
         return  # its head has a place for each word
     for name, module in model.named_modules():
         found = getattr(module, 'num_classes', None)
-        of_detector = any(part in _HEADS for part in name.split('.')[-2:])
-        if of_detector and isinstance(found, int) and found != len(classes):
-            wrong = 'differs'
-        elif type(model).__name__ == 'ImageClassifier' and name == 'head' and found and found < len(classes):
-            wrong = 'is smaller'
-        else:
+        if not isinstance(found, int) or getattr(module, 'class_agnostic', False):
             continue
-        raise LaunchError(
-            f'model.{name}.num_classes is {found}, which {wrong} from the {len(classes)} classes of {key}, '
-            f'{_listed(classes)}: set num_classes={len(classes)} there'
-        )
+        of_detector = any(part in _HEADS for part in name.split('.')[-2:])
+        of_classifier = type(model).__name__ == 'ImageClassifier' and name == 'head'
+        if (of_detector and found != len(classes)) or (of_classifier and found < len(classes)):
+            raise LaunchError(
+                f'model.{name}.num_classes is {found}, and {key} has {len(classes)} classes, {_listed(classes)}: '
+                f'set num_classes={len(classes)} there'
+            )
 
 
 def _check_folders(train: Sequence[str], val: Sequence[str]) -> None:

@@ -148,5 +148,5 @@ def test_class_folders_of_another_split(tmp_path):
 
 
 def test_a_classifier_for_fewer_classes(tmp_path):
-    with pytest.raises(LaunchError, match=r'model\.head\.num_classes is 2, which is smaller'):
+    with pytest.raises(LaunchError, match=r'model\.head\.num_classes is 2, and train_dataloader has 3 classes'):
         check_classes(runner_of(folders(tmp_path, 'cat', 'dog', 'fox'), model=classifier(2)))
