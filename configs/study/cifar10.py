@@ -8,9 +8,15 @@ runs = [
     dict(name='KW 1x', config='kw1x_cifar10.py', seeds=seeds),
     # What helped most on the images held back (kw_held_back.py), and is not the paper's.
     dict(
-        name='KW 1x, tau held at 0.5',
+        name='KW 1x, tau to 0 in a half',
         config='kw1x_cifar10.py',
         seeds=seeds,
+        cfg_options={'custom_hooks.1.end': 1.5},
+    ),
+    dict(
+        name='KW 1x, tau held at 0.5',
+        config='kw1x_cifar10.py',
+        seeds=[0],
         cfg_options={'custom_hooks.1.end_value': 0.5},
     ),
     dict(name='KW 4x', config='kw4x_cifar10.py', seeds=seeds),

@@ -19,6 +19,7 @@ slow = {
 }
 from_start = {'model.backbone.method.attention_init': 'start'}
 held = {f'{temperature}.end_value': 0.5}
+long = {f'{temperature}.end': epochs / 2}
 runs = [
     dict(name=title, config=f'{config}_cifar10.py', seeds=[0], cfg_options={**held_back, **changes})
     for title, config, changes in (
@@ -26,13 +27,13 @@ runs = [
         ("attention_init='start', attentions at a tenth of the rate", 'kw1x', {**from_start, **slow}),
         ('as published', 'kw1x', {}),
         ('to 0.5 in a fifteenth', 'kw1x', held),
-        ('to 0 in a half', 'kw1x', {f'{temperature}.end': epochs / 2}),
+        ('to 0 in a half', 'kw1x', long),
         ('attentions at a tenth of the rate', 'kw1x', slow),
-        ("to 0.5 in a fifteenth, attention_init='start'", 'kw1x', {**held, **from_start}),
-        ('KW 4x, to 0.5 in a fifteenth', 'kw4x', held),
+        ('KW 4x, to 0 in a half', 'kw4x', long),
+        ("to 0 in a half, attention_init='start'", 'kw1x', {**long, **from_start}),
     )
 ]
-del held_back, epochs, temperature, slow, from_start, held
+del held_back, epochs, temperature, slow, from_start, held, long
 baseline = 'as published'
 metrics = ['accuracy/top1']
 shape = (32, 32)
