@@ -13,7 +13,7 @@ import numpy as np
 
 from .folder import write_once
 
-_VERSION = 1  # increase it whenever the files change, so that older folders are written anew
+_VERSION = 2  # increase it whenever the files change, so that older folders are written anew
 _GENERATOR = 'mmkw.demo.digits'
 _SPLITS = ('train', 'val')
 _INFO = 'info.json'
@@ -47,9 +47,11 @@ def generate(out_dir: Union[str, Path], train: int = 898, val: int = 899) -> boo
 
         digits = load_digits()
         pictures = np.rint(digits.images * 255 / 16).astype(np.uint8)
+        for split in _SPLITS:  # a digit's label is the place of its folder among all ten
+            for digit in range(10):
+                (folder / split / str(digit)).mkdir(parents=True)
         for number, (picture, digit) in enumerate(zip(pictures[: train + val], digits.target)):
             path = folder / _SPLITS[number >= train] / str(digit) / f'{number:04}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
             if not cv2.imwrite(str(path), picture):
                 raise OSError(f'{path} could not be written; is the disk full?')
         (folder / _INFO).write_text(json.dumps(info))

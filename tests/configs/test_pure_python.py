@@ -94,7 +94,7 @@ def test_the_tools_for_models_read_both(capsys, monkeypatch):
 def test_schedules_are_the_same():
     text, pure = (trace_schedule(Config.fromfile(config), 2) for config in (TEXT, PURE))
     assert pure == text
-    assert len(pure.temperatures) == 120
+    assert len(pure.temperatures) == 2 * Config.fromfile(TEXT).train_cfg.max_epochs
 
 
 def test_images_are_loaded_without_annotations(changed, folder):
@@ -163,7 +163,7 @@ def test_options_for_testing_a_detector(folder, monkeypatch):
         'test_evaluator = dict(type=CocoMetric)\n'
     )
     torch.save({}, 'file.pth')
-    monkeypatch.setattr(launch, '_build', lambda cfg: SimpleNamespace(cfg=cfg, model=nn.Identity()))
+    monkeypatch.setattr(launch, '_build', lambda cfg: SimpleNamespace(cfg=cfg, model=nn.Identity(), test_loop=None))
     cfg = launch.runner_to_test(read_config('detector.py'), 'file.pth', out='out.pkl', show_dir='drawn').cfg
     hook = cfg.default_hooks.visualization
     assert (hook.draw, hook.test_out_dir) == (True, 'drawn')

@@ -34,6 +34,14 @@ def test_pixels_and_classes_are_scikit_learns(folder):
         assert np.abs(picture * 16 / 255 - images[number].reshape(8, 8)).max() < 0.5
 
 
+def test_a_split_without_a_digit_has_its_folder(tmp_path):
+    """A label is the place of a folder's name, so a folder that is not there would change those after it."""
+    digits.generate(tmp_path / 'out', train=30, val=10)
+    for split in ('train', 'val'):
+        assert sorted(path.name for path in (tmp_path / 'out' / split).iterdir()) == list('0123456789')
+    assert any(not any(path.iterdir()) for path in (tmp_path / 'out' / 'val').iterdir())
+
+
 def test_a_second_time_nothing_is_written(folder):
     assert not digits.generate(folder, train=30, val=20)
 

@@ -221,7 +221,8 @@ NINE += "type='CustomDataset', data_root='three', pipeline=_base_.pipeline)))"
 
 def test_a_last_batch_of_one_is_refused_by_the_built_data_set(folder):
     for number in range(3):
-        (folder / 'three' / 'dark').mkdir(parents=True, exist_ok=True)
+        for kind in ('dark', 'light'):
+            (folder / 'three' / kind).mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / 'images' / 'dark' / f'{number}.png', folder / 'three' / 'dark')
     config = write_config(folder, NINE)
     with pytest.raises(LaunchError, match='9 images on 1 GPU, batch_size 4.*set train_dataloader.drop_last=True'):
