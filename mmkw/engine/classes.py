@@ -27,12 +27,15 @@ def check_classes(runner: Runner, stage: str = 'train') -> None:
     Raises:
         LaunchError: If classes differ. Categories that are left out on purpose are logged as a warning.
     """
-    loops = {'test': runner.test_loop} if stage == 'test' else {'train': runner.train_loop, 'val': runner.val_loop}
+    if stage == 'test':
+        loops = {'test_dataloader': runner.test_loop}
+    else:
+        loops = {'train_dataloader': runner.train_loop, 'val_dataloader': runner.val_loop}
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     numbered: dict[str, Sequence[str]] = {}  # by data loader, the class of each label
-    for part, loop in loops.items():
+    for key, loop in loops.items():
         for dataset in _leaves(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):
-            key, meta = f'{part}_dataloader', getattr(dataset, 'metainfo', None) or {}
+            meta = getattr(dataset, 'metainfo', None) or {}
             classes = meta.get('classes')
             if not classes:
                 continue
