@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -91,7 +92,7 @@ class Runner:
                         self._say_progress(waiting, active)
             finally:
                 for job in active:
-                    job.process.terminate()
+                    _stop(job.process)
                 for job in active:
                     job.process.wait()
                     job.log.close()
@@ -147,14 +148,16 @@ class Runner:
         self.say(f'{"resumes" if resumes else "starts"}: {run}; output in {run.folder / LOG}')
         log = open(run.folder / LOG, 'a')  # noqa: SIM115 - open as long as the training
         command = [*self.trainer, str(run.folder / CONFIG), '--work-dir', str(run.folder), '--resume']
+        environment = {**os.environ, 'OMP_NUM_THREADS': str(self.threads)}
         process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, 'OMP_NUM_THREADS': str(self.threads)}
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
         return _Active(run, cfg, process, log, time.monotonic(), progress(run.folder, cfg))
 
     def _end(self, job: _Active) -> list[str]:
         """Note a training's result; a sentence if there is none."""
         job.log.close()
+        _stop(job.process)
         run = job.run
         if job.process.returncode:
             failure = f'{run} failed with exit status {job.process.returncode}; the reason is in {run.folder / LOG}'
@@ -199,3 +202,9 @@ def _alone(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise LaunchError(f'another program is at work on the study in {folder}; wait for its end') from error
         yield
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """Stop a training with all that it started: a data loader's worker can outlive it, and keep its memory."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)

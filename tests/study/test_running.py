@@ -3,6 +3,8 @@
 import fcntl
 import json
 import shutil
+import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -45,6 +47,36 @@ def test_a_stopped_run_is_resumed_and_the_rest_is_kept(tiny):
     assert tiny.run() == []
     assert tiny.calls()[4:] == [('plain_seed1', '1', '1')]
     assert result(tiny, 'plain_seed1')['curves'] == {'accuracy/top1': [[1, 72], [2, 73]]}
+
+
+LEAVES_A_WORKER = """
+import fcntl, subprocess, time
+lock = open('lock', 'w')
+fcntl.flock(lock, fcntl.LOCK_EX)
+subprocess.Popen(['sleep', '600'], pass_fds=[lock.fileno()])
+open('started', 'w')
+time.sleep({seconds})
+"""
+
+
+@pytest.mark.parametrize('seconds', [600, 0], ids=['stopped', 'ended by itself'])
+def test_what_a_training_started_ends_with_it(tiny, seconds):
+    (tiny.folder / 'trainer.py').write_text(LEAVES_A_WORKER.format(seconds=seconds))
+    tiny.change('study.py', 'seeds=[0, 1]', 'seeds=[0]')
+
+    def interrupt(line):
+        if seconds and (tiny.folder / 'started').exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if seconds else nullcontext():
+        tiny.run(say=interrupt, interval=0)
+    with open(tiny.folder / 'lock') as lock:
+        for _ in range(100):
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.1)
+    pytest.fail('the worker lives on')
 
 
 @pytest.mark.parametrize(
