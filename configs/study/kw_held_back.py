@@ -20,6 +20,7 @@ slow = {
 from_start = {'model.backbone.method.attention_init': 'start'}
 held = {f'{temperature}.end_value': 0.5}
 long = {f'{temperature}.end': epochs / 2}
+layer_norm = {'model.backbone.method.warehouse_cfg.*.norm': 'LN'}  # as published for ConvNeXt
 runs = [
     dict(name=title, config=f'{config}_cifar10.py', seeds=[0], cfg_options={**held_back, **changes})
     for title, config, changes in (
@@ -28,12 +29,14 @@ runs = [
         ('as published', 'kw1x', {}),
         ('to 0.5 in a fifteenth', 'kw1x', held),
         ('to 0 in a half', 'kw1x', long),
-        ('attentions at a tenth of the rate', 'kw1x', slow),
-        ('KW 4x, to 0 in a half', 'kw4x', long),
+        ('LayerNorm in attentions', 'kw1x', layer_norm),
+        ('LayerNorm in attentions, to 0 in a half', 'kw1x', {**layer_norm, **long}),
         ("to 0 in a half, attention_init='start'", 'kw1x', {**long, **from_start}),
+        ('KW 4x, to 0 in a half', 'kw4x', long),
+        ('attentions at a tenth of the rate', 'kw1x', slow),
     )
 ]
-del held_back, epochs, temperature, slow, from_start, held, long
+del held_back, epochs, temperature, slow, from_start, held, long, layer_norm
 baseline = 'as published'
 metrics = ['accuracy/top1']
 shape = (32, 32)

@@ -9,6 +9,7 @@ held_back = {
     'val_dataloader.dataset.data_prefix': 'train',
 }
 epochs = 3  # of the config
+from_start = {'model.backbone.attention_init': 'start'}
 runs = [
     dict(
         name=title,
@@ -17,12 +18,13 @@ runs = [
         cfg_options={**held_back, 'custom_hooks.1.end': end, 'custom_hooks.1.end_value': end_value, **others},
     )
     for title, end, end_value, others in (
-        ('to 0 in a third', epochs / 3, 0.0, {}),
-        ('to 0 in two thirds', 2 * epochs / 3, 0.0, {}),
+        ("attention_init='start', to 0 in a third", epochs / 3, 0.0, from_start),
         ('to 0.5 in a third', epochs / 3, 0.5, {}),
-        ("attention_init='start'", epochs / 3, 0.0, {'model.backbone.attention_init': 'start'}),
+        ("attention_init='start', to 0 in two thirds", 2 * epochs / 3, 0.0, from_start),
+        ('to 0 in two thirds', 2 * epochs / 3, 0.0, {}),
+        ('to 0 in a third', epochs / 3, 0.0, {}),
     )
 ]
-del held_back, epochs
+del held_back, epochs, from_start
 metrics = ['accuracy/top1']
 shape = (96, 96)

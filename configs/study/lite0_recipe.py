@@ -8,23 +8,21 @@ held_back = {
     'val_dataloader.dataset.ann_file': 'held_back.txt',
     'val_dataloader.dataset.data_prefix': 'train',
 }
-optimizer = 'optim_wrapper.optimizer'
 runs = [
     dict(
-        name=f'SGD {rate}',
+        name=name,
         config='lite0_cifar10.py',
         seeds=[0],
-        cfg_options={**held_back, f'{optimizer}.lr': rate},
+        cfg_options={**held_back, 'optim_wrapper.optimizer': dict(_delete_=True, **optimizer)},
     )
-    for rate in (0.003, 0.01, 0.03)
-] + [
-    dict(
-        name='AdamW 0.001',
-        config='lite0_cifar10.py',
-        seeds=[0],
-        cfg_options={**held_back, optimizer: dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05)},
+    for name, optimizer in (
+        *(
+            (f'SGD {lr}', dict(type='SGD', lr=lr, momentum=0.9, nesterov=True, weight_decay=1e-4))
+            for lr in (0.003, 0.01, 0.03)
+        ),
+        ('AdamW 0.001', dict(type='AdamW', lr=1e-3, weight_decay=0.05)),
     )
 ]
-del held_back, optimizer
+del held_back
 metrics = ['accuracy/top1']
 shape = (96, 96)
