@@ -10,6 +10,7 @@ held_back = {
 }
 epochs = 3  # of the config
 from_start = {'model.backbone.attention_init': 'start'}
+layer_norm = {'model.backbone.warehouse_cfg.*.norm': 'LN'}
 runs = [
     dict(
         name=title,
@@ -19,12 +20,12 @@ runs = [
     )
     for title, end, end_value, others in (
         ("attention_init='start', to 0 in a third", epochs / 3, 0.0, from_start),
+        ('LayerNorm in attentions, to 0 in a third', epochs / 3, 0.0, layer_norm),
+        ('LayerNorm in attentions, to 0.5 in a third', epochs / 3, 0.5, layer_norm),
         ('to 0.5 in a third', epochs / 3, 0.5, {}),
-        ("attention_init='start', to 0 in two thirds", 2 * epochs / 3, 0.0, from_start),
         ('to 0 in two thirds', 2 * epochs / 3, 0.0, {}),
-        ('to 0 in a third', epochs / 3, 0.0, {}),
     )
 ]
-del held_back, epochs, from_start
+del held_back, epochs, from_start, layer_norm
 metrics = ['accuracy/top1']
 shape = (96, 96)
