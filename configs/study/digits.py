@@ -7,10 +7,10 @@ runs = [
     dict(name='plain', config='../demo/r18_digits.py', seeds=seeds),
     dict(name='KW 1x', config='../demo/kw1x_r18_digits.py', seeds=seeds),
     dict(
-        name="KW 1x, attention_init='start'",
+        name='KW 1x, LayerNorm in attentions',
         config='../demo/kw1x_r18_digits.py',
         seeds=seeds,
-        cfg_options={'model.backbone.attention_init': 'start'},
+        cfg_options={'model.backbone.warehouse_cfg.*.norm': 'LN'},
     ),
     dict(
         name='KW 1x, tau held at 0.5',

@@ -21,7 +21,7 @@ def test_trains_and_compares_all(tmp_path):
     study.dump(tmp_path / 'digits.py')
     printed = run_tool('study.py', 'digits.py', '--jobs', 2, cwd=tmp_path)
     rows = re.findall(r'^\| ([^|]+) \| \d+(?:\.\d+)? \| 1 \|', printed, re.MULTILINE)
-    assert rows == ['plain', 'KW 1x', "KW 1x, attention_init='start'", 'KW 1x, tau held at 0.5']
+    assert rows == ['plain', 'KW 1x', 'KW 1x, LayerNorm in attentions', 'KW 1x, tau held at 0.5']
 
 
 def test_too_many_digits(tmp_path):
