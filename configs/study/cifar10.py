@@ -3,10 +3,18 @@
 name = 'cifar10'
 work_dir = 'work_dirs/study/cifar10'
 seeds = [0, 1, 2]
+layer_norm = {'model.backbone.method.warehouse_cfg.*.norm': 'LN'}
 runs = [
     dict(name='plain', config='plain_cifar10.py', seeds=seeds),
     dict(name='KW 1x', config='kw1x_cifar10.py', seeds=seeds),
     # What helped most on the images held back (kw_held_back.py), and is not the paper's.
+    dict(
+        name='KW 1x, LayerNorm in attentions, tau to 0 in a half',
+        config='kw1x_cifar10.py',
+        seeds=seeds,
+        cfg_options={**layer_norm, 'custom_hooks.1.end': 1.5},
+    ),
+    dict(name='KW 1x, LayerNorm in attentions', config='kw1x_cifar10.py', seeds=seeds, cfg_options=layer_norm),
     dict(
         name='KW 1x, tau to 0 in a half',
         config='kw1x_cifar10.py',
@@ -34,7 +42,7 @@ runs = [
     dict(name='CondConv', config='condconv_cifar10.py', seeds=[0]),
     dict(name='DCD', config='dcd_cifar10.py', seeds=[0]),
 ]
-del seeds
+del seeds, layer_norm
 baseline = 'plain'
 metrics = ['accuracy/top1']
 shape = (32, 32)
