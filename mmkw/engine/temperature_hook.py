@@ -7,6 +7,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkw.layers import TemperatureRange, set_temperature, temperature_ranges
 
@@ -16,6 +17,9 @@ Batch = Optional[Union[dict, tuple, list]]
 
 # What configs call the hook: the second is the older name.
 NAMES = ('TemperatureHook', 'KWTemperatureHook')
+
+# Iterations: falls of 300 and 800 cost much in docs/study.md, one of 2,300 nothing, and the published one has 25,000.
+_SHORT_FALL = 2000
 
 _PATHS = {'linear': lambda part: part, 'cos': lambda part: (1 - math.cos(math.pi * part)) / 2}
 
@@ -48,7 +52,7 @@ class TemperatureHook(Hook):
     Raises:
         ValueError: If an argument is out of range, or when training starts, if the model has no layer with a
             temperature, or one that cannot have the given values. A training that ends before the schedule is allowed,
-            with a warning that says so.
+            with a warning that says so; so is a fall within few iterations where attentions have batch norms.
         LaunchError: When training starts, if a batch will be too small, see :func:`mmkw.engine.check_batches`.
     """
 
@@ -88,6 +92,8 @@ class TemperatureHook(Hook):
                 f'after {runner.max_iters}: tau stops at {" and at ".join(stops)}. Lower end={self.end:g} unless that '
                 'is meant.'
             )
+        else:
+            self._warn_of_a_short_fall(runner)
         self.before_train_iter(runner, 0)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Batch = None) -> None:
@@ -99,6 +105,23 @@ class TemperatureHook(Hook):
             set_temperature(model, lambda own: self._temperature(own, rest))
         for name, own in self._scalars(runner.model).items():
             runner.message_hub.update_scalar(f'train/{name}', self._temperature(own, rest))
+
+    def _warn_of_a_short_fall(self, runner: Runner) -> None:
+        """Warn if a new network would have no time to learn at its falling temperature (docs/study.md)."""
+        fall = (self.end - self.begin) * self._unit(runner)
+        falling = {
+            type(layer).__name__
+            for layer, own in temperature_ranges(runner.model).values()
+            if self._ends(own) == (own.start, own.end) and any(isinstance(m, _BatchNorm) for m in layer.modules())
+        }
+        if falling and 1 < fall < _SHORT_FALL:
+            runner.logger.warning(
+                f'TemperatureHook: the temperature falls within {fall:g} iterations, and the attentions of '
+                f'{", ".join(sorted(falling))} have batch norms. New networks learn badly so: let it fall within '
+                f'{_SHORT_FALL} iterations or more, stop it above its end (end_value), or, in KernelWarehouse, put '
+                "LayerNorm into the attentions, warehouse_cfg={'*': dict(norm='LN')}. tools/plot_gradients.py CONFIG "
+                'shows how gradients would grow'
+            )
 
     def _check_values(self, model: nn.Module) -> None:
         for name in ('start_value', 'end_value'):

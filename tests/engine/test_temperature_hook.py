@@ -1,6 +1,7 @@
 """The temperature schedule in mmengine's Runner."""
 
 import math
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +14,8 @@ from mmengine.registry import HOOKS
 from small_training import EPOCH, LAYERS, published, train
 from torch import nn
 
-from mmkw.engine import TemperatureHook
-from mmkw.layers import KWConv2d, ODConv2d, temperature_ranges
+from mmkw.engine import TemperatureHook, temperature_hook
+from mmkw.layers import KWConv2d, KWLinear, ODConv2d, temperature_ranges
 
 BY_EPOCH = pytest.mark.parametrize('by_epoch', [True, False], ids=['epoch based', 'iteration based'])
 METHODS = pytest.mark.parametrize('method', LAYERS)
@@ -160,8 +161,34 @@ def test_a_schedule_longer_than_the_training_is_warned_of(tmp_path, by_epoch):
 
 def test_a_schedule_as_long_as_the_training_is_not(tmp_path):
     runner, seen = train(tmp_path, dict(end=3))
-    assert 'TemperatureHook: ' not in log_of(runner)
+    assert 'TemperatureHook: the temperature schedule ends' not in log_of(runner)
     assert seen[-1] == 0
+
+
+@pytest.mark.parametrize(
+    'layer, hook, warned_of',
+    [
+        (LAYERS['KW'], dict(end=2), 'KWLinear'),
+        (LAYERS['ODConv'], dict(end=2), 'ODConv2d'),
+        (LAYERS['DYConv'], dict(end=2), None),
+        (partial(KWLinear, 4, 4, norm='LN'), dict(end=2), None),
+        (LAYERS['KW'], dict(end=2, end_value=0.5), None),
+        (LAYERS['KW'], dict(end=2, begin=0.5), 'KWLinear'),
+        (LAYERS['KW'], dict(end=10, by_epoch=False), None),
+        (LAYERS['KW'], dict(end=1, by_epoch=False), None),
+    ],
+    ids=['KW', 'ODConv', 'no batch norm', 'LayerNorm', 'stops', 'begins late', 'slow enough', 'already at its end'],
+)
+def test_a_fall_within_few_iterations_is_warned_of_where_attentions_have_batch_norms(
+    tmp_path, monkeypatch, layer, hook, warned_of
+):
+    monkeypatch.setattr(temperature_hook, '_SHORT_FALL', 10)
+    runner, _ = train(tmp_path, hook, layer=layer())
+    warnings = [line for line in log_of(runner).splitlines() if 'TemperatureHook: the temperature falls' in line]
+    assert len(warnings) == bool(warned_of)
+    if warned_of:
+        iterations = (hook['end'] - hook.get('begin', 0)) * EPOCH
+        assert f'falls within {iterations:g} iterations, and the attentions of {warned_of} have' in warnings[0]
 
 
 @pytest.mark.parametrize(
