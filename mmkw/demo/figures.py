@@ -4,7 +4,7 @@ import json
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import cv2
 import numpy as np
@@ -97,7 +97,7 @@ def plot_curves(scalars: dict[str, list[tuple[int, float]]]) -> Figure:
 def plot_predictions(
     annotations: PathLike, images: PathLike, predictions: PathLike, count: int = 8, score: float = 0.5
 ) -> Figure:
-    """Draw predicted masks, boxes, labels and scores beside the true ones.
+    """Draw predicted masks and boxes, of several categories labels and scores too, beside the true ones.
 
     Args:
         annotations: COCO annotation file.
@@ -136,7 +136,8 @@ def plot_predictions(
                     name, colour = f'crowd of {name}s', _CROWD_COLOUR
                 elif 'score' in item:
                     name += f' {item["score"]:.2f}'
-                _draw(axes, coco.annToMask(item), item['bbox'], colour, name)
+                # Of a single category the legend says it all, and many labels would cover the objects.
+                _draw(axes, coco.annToMask(item), item['bbox'], colour, name if len(labels) > 1 else None)
     handles = [Line2D([], [], color=colours[number], linewidth=6, label=name) for number, name in labels.items()]
     figure.legend(handles=handles, loc='outside upper center', ncols=len(handles), frameon=False)
     return figure
@@ -149,12 +150,14 @@ def save(figure: Figure, path: PathLike) -> None:
     os.replace(part, path)
 
 
-def _draw(axes: Axes, mask: np.ndarray, bbox: list[float], colour: str, text: str) -> None:
+def _draw(axes: Axes, mask: np.ndarray, bbox: list[float], colour: str, text: Optional[str]) -> None:
     x, y, width, height = bbox
     # matplotlib puts the centre of pixel (0, 0) at the point (0, 0), COCO its corner.
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=colour, linewidth=1.1))
     axes.contourf(mask, levels=[0.5, 1.5], colors=[colour], alpha=0.35)
     axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.8)
+    if text is None:
+        return
     # Labels stay inside the picture: above the box if there is room, and extending to the left near the right edge.
     at_right = x > 0.7 * mask.shape[1]
     axes.text(

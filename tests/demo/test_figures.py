@@ -125,6 +125,18 @@ def test_predictions_are_labelled_with_their_scores(data, tmp_path):
     assert all(text.endswith(' 0.88') for text in texts(prediction))
 
 
+def test_objects_of_a_single_category_have_no_labels_over_them(data, tmp_path):
+    content = json.loads((data[0] / 'annotations' / 'instances_val.json').read_text())
+    content['categories'] = content['categories'][:1]
+    for item in content['annotations']:
+        item['category_id'] = content['categories'][0]['id']
+    (tmp_path / 'one.json').write_text(json.dumps(content))
+    (tmp_path / 'segm.json').write_text('[]')
+    truth, *_ = figures.plot_predictions(tmp_path / 'one.json', data[0] / 'val', tmp_path / 'segm.json').axes
+    assert len(truth.patches) > 0
+    assert texts(truth) == []
+
+
 def test_every_object_has_box_and_mask_in_its_colour(data, tmp_path):
     truth = draw(data, predict(data, tmp_path / 'segm.json')).axes[0]
     boxes = [patch.get_edgecolor() for patch in truth.patches]
