@@ -16,6 +16,7 @@ from mmkw.config import LaunchError, init_entries, type_name
 
 from .batches import check_batches
 from .classes import check_classes
+from .padding import warn_of_padding
 from .preflight import check_checkpoint, check_files, check_schedule, check_start_weights, start_weights
 
 
@@ -66,6 +67,7 @@ def runner_to_train(
         check_checkpoint(runner.model, config.load_from)
     check_batches(runner)
     check_classes(runner)
+    warn_of_padding(runner, 'val')
     return runner
 
 
@@ -132,6 +134,7 @@ def runner_to_test(
     runner = _build(config)
     check_checkpoint(runner.model, checkpoint)
     check_classes(runner, 'test')
+    warn_of_padding(runner, 'test')
     return runner
 
 
