@@ -29,7 +29,6 @@ STUDIES = (
     'lite0_held_back',
     'lite0_recipe',
     'nuclei',
-    'nuclei_extent',
     'nuclei_lite0',
     'nuclei_pretrained',
 )
@@ -78,12 +77,12 @@ def test_the_plain_network_is_as_close_as_a_width_can_be(study, quantity, of):
     assert distances[width] < 0.04 * goal
 
 
-@pytest.mark.parametrize('study', ['cifar10', 'cifar10_full', 'cifar10_mbv2', 'nuclei', 'nuclei_extent'])
+@pytest.mark.parametrize('study', ['cifar10', 'cifar10_full', 'cifar10_mbv2', 'nuclei'])
 def test_the_temperature_falls_in_the_published_part_of_the_training_or_as_the_row_says(study):
     for name, cfg in first_runs(study).items():
         ends = [hook.end for hook in cfg.custom_hooks if type_name(hook).endswith('TemperatureHook')]
         part = FALLS.get(name.split()[0])
-        if part and study in ('cifar10_mbv2', 'nuclei', 'nuclei_extent'):
+        if part and study in ('cifar10_mbv2', 'nuclei'):
             part = 10  # MobileNetV2
         part = 2 if 'to 0 in a half' in name else part
         assert ends == ([cfg.train_cfg.max_epochs / part] if part else []), name
