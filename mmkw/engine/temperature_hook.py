@@ -18,7 +18,7 @@ Batch = Optional[Union[dict, tuple, list]]
 # What configs call the hook: the second is the older name.
 NAMES = ('TemperatureHook', 'KWTemperatureHook')
 
-# Iterations: falls of 300 and 800 cost much in docs/study.md, one of 2,300 nothing, and the published one has 25,000.
+# Iterations: falls of 300 cost much in docs/study.md, one of 2,300 next to nothing, and the published one has 25,000.
 _SHORT_FALL = 2000
 
 _PATHS = {'linear': lambda part: part, 'cos': lambda part: (1 - math.cos(math.pi * part)) / 2}
