@@ -37,7 +37,9 @@ def main() -> None:
         study = read_study(args.study, args.work_dir)
         out = args.out or study.work_dir
         if not args.report:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it stops its trainings, too
+            for number in (signal.SIGTERM, signal.SIGHUP):  # so that they stop its trainings, too
+                if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                    signal.signal(number, signal.default_int_handler)
             runner = Runner(study, [sys.executable, str(TRAIN)], args.jobs, args.threads, say)
             try:
                 failures = runner.run(after_each=lambda: write_report(study, out))
