@@ -46,6 +46,14 @@ def runner_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def picture_path(parser: argparse.ArgumentParser, args: argparse.Namespace, kind: str) -> Path:
+    """Where ``--out`` says that a tool draws its picture: by default ``<name of the config>_<kind>.png``."""
+    out = args.out or Path(f'{Path(args.config).stem}_{kind}.png')
+    if out.suffix != '.png' or not out.parent.is_dir():
+        parser.error(f'--out {out}: must be the name of a .png in a folder that exists')
+    return out
+
+
 def load_config(args: argparse.Namespace) -> Any:
     """Read the config that the arguments of :func:`config_parser` name.
 

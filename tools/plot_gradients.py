@@ -3,10 +3,9 @@
 python tools/plot_gradients.py configs/study/mask_rcnn_kw_mbv2_nuclei.py --out gradients.png
 
 Nothing is trained. If they grow by orders of magnitude, let the temperature fall slowly (TemperatureHook's end), hold
-it above its end (end_value), or begin with attention_init='start' (docs/training.md).
+it above its end (end_value), or put LayerNorm into the attentions (docs/training.md).
 """
 
-import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -20,12 +19,12 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
-from command_line import config_parser, load_config, or_exit
-from mmkw.checkpoints.files import write_whole
+from command_line import config_parser, load_config, or_exit, picture_path
 from mmkw.config import LaunchError
-from mmkw.demo.figures import save
+from mmkw.demo.figures import save, tidy
 from mmkw.engine.preflight import check_files
 from mmkw.inspection import gradient_norms
+from mmkw.study.records import write_json
 
 RESTS = tuple(part / 10 for part in range(10, -1, -1))
 
@@ -37,9 +36,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('--out', type=Path, help='the picture, a .png (default: <name of the config>_gradients.png)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures to a file too')
     args = parser.parse_args(argv)
-    out = args.out or Path(f'{Path(args.config).stem}_gradients.png')
-    if out.suffix != '.png' or not out.parent.is_dir():
-        parser.error(f'--out {out}: must be the name of a .png in a folder that exists')
+    out = picture_path(parser, args, 'gradients')
     if args.json and not args.json.parent.is_dir():
         parser.error(f'--json {args.json}: its folder does not exist')
     if args.batches < 1:
@@ -52,8 +49,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     save(plot(medians, Path(args.config).stem), out)
     if args.json:
         command = ' '.join(['tools/plot_gradients.py', *(sys.argv[1:] if argv is None else argv)])
-        content = json.dumps(dict(command=command, left=RESTS, norms=norms, medians=medians), indent=2) + '\n'
-        write_whole(args.json, lambda path: Path(path).write_text(content))
+        write_json(args.json, dict(command=command, left=RESTS, norms=norms, medians=medians))
 
 
 def norms_at_start(cfg: Config, batches: int, seed: int) -> list[list[float]]:
@@ -67,7 +63,7 @@ def norms_at_start(cfg: Config, batches: int, seed: int) -> list[list[float]]:
         if cfg.get(name) is None:
             raise LaunchError(f'config {cfg.filename} has no {name}')
     check_files(cfg)
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    init_default_scope(cfg.default_scope)
     MMLogger.get_instance('plot_gradients').setLevel('WARNING')  # init_weights reports each parameter
     set_random_seed(seed)
     model = MODELS.build(cfg.model)
@@ -83,8 +79,7 @@ def plot(norms: Sequence[float], title: str) -> Figure:
     axes.plot(RESTS, norms, 'o-', color='#0072b2')
     axes.set(title=title, xlabel='part of the temperature schedule that is left', ylabel='gradient norm', yscale='log')
     axes.invert_xaxis()
-    axes.grid(color='#dddddd', linewidth=0.6)
-    axes.spines[['top', 'right']].set_visible(False)
+    tidy(axes)
     return figure
 
 

@@ -9,8 +9,8 @@ from typing import Optional
 
 from matplotlib.figure import Figure
 
-from command_line import config_parser, load_config, or_exit
-from mmkw.demo.figures import save
+from command_line import config_parser, load_config, or_exit, picture_path
+from mmkw.demo.figures import save, tidy
 from mmkw.engine.schedule import Schedule, trace_schedule
 
 
@@ -25,9 +25,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     )
     parser.add_argument('--out', type=Path, help='the picture, a .png (default: <name of the config>_schedule.png)')
     args = parser.parse_args(argv)
-    out = args.out or Path(f'{Path(args.config).stem}_schedule.png')
-    if out.suffix != '.png' or not out.parent.is_dir():
-        parser.error(f'--out {out}: must be the name of a .png in a folder that exists')
+    out = picture_path(parser, args, 'schedule')
     with or_exit(ValueError):
         schedule = trace_schedule(load_config(args), args.iters_per_epoch)
     save(plot(schedule, args.iters_per_epoch, Path(args.config).stem), out)
@@ -45,8 +43,7 @@ def plot(schedule: Schedule, iterations_per_epoch: int, title: str) -> Figure:
     for axes, (name, values, colour) in zip(figure.subplots(len(curves), sharex=True, squeeze=False).flat, curves):
         axes.plot(epochs, values, color=colour)
         axes.set(ylabel=name, ylim=(0, None))
-        axes.grid(color='#dddddd', linewidth=0.6)
-        axes.spines[['top', 'right']].set_visible(False)
+        tidy(axes)
     axes.set_xlabel('epoch')
     return figure
 

@@ -87,8 +87,7 @@ def plot_curves(scalars: dict[str, list[tuple[int, float]]]) -> Figure:
             )
     precision.set(title='AP on held-out images', xlabel='epoch', ylabel='AP (IoU 0.50 to 0.95)', ylim=(0, 1))
     for axes in (losses, precision):
-        axes.grid(color='#dddddd', linewidth=0.6)
-        axes.spines[['top', 'right']].set_visible(False)
+        tidy(axes)
         if axes.lines:
             axes.legend(frameon=False, loc='upper right' if axes is losses else 'upper left')
     return figure
@@ -141,6 +140,12 @@ def plot_predictions(
     handles = [Line2D([], [], color=colours[number], linewidth=6, label=name) for number, name in labels.items()]
     figure.legend(handles=handles, loc='outside upper center', ncols=len(handles), frameon=False)
     return figure
+
+
+def tidy(axes: Axes) -> None:
+    """Give axes of curves a light grid, and no frame where there are no ticks."""
+    axes.grid(color='#dddddd', linewidth=0.6)
+    axes.spines[['top', 'right']].set_visible(False)
 
 
 def save(figure: Figure, path: PathLike) -> None:

@@ -1,6 +1,5 @@
 """Warns before a test of a detector whose attention would see the padding of its batches."""
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmkw.layers import dynamic_layers, pools_over_pictures
@@ -16,12 +15,12 @@ def warn_of_padding(runner: Runner, part: str) -> None:
         part: Whose data loader it is, ``'val'`` or ``'test'``.
     """
     size = (runner.cfg.get(f'{part}_dataloader') or {}).get('batch_size') or 1
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    backbone = getattr(model, 'backbone', None)
-    if size == 1 or backbone is None or runner.cfg.get('default_scope') != 'mmdet':
+    if size == 1 or runner.cfg.get('default_scope') != 'mmdet':
         return
-    kinds = {type(layer).__name__ for layer in dynamic_layers(backbone).values()}
-    if kinds and not pools_over_pictures(backbone):
+    kinds = {
+        type(layer).__name__ for name, layer in dynamic_layers(runner.model).items() if 'backbone' in name.split('.')
+    }
+    if kinds and not pools_over_pictures(runner.model):
         runner.logger.warning(
             f'{part}_dataloader.batch_size is {size}: images of several sizes are padded to the largest of their '
             f'batch, and the attentions of {", ".join(sorted(kinds))} pool over the padding, which can cost most of '

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mmkw.checkpoints.files import write_whole
 from mmkw.config import LaunchError
-from mmkw.demo.figures import save
+from mmkw.demo.figures import save, tidy
 
 from .plan import Study
 from .provenance import difference
@@ -102,8 +102,7 @@ def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
             axes.fill_between(steps, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2)
         axes.set(title=key, xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(color='#dddddd', linewidth=0.6)
-        axes.spines[['top', 'right']].set_visible(False)
+        tidy(axes)
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside right upper', frameon=False)
     return figure
