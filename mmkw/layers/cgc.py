@@ -21,6 +21,7 @@ from mmkw.ops._pooling import pool_in_passing, window_means
 from mmkw.ops.autocast import no_autocast
 
 from .base import DynamicConvNd
+from .dynamic import takes_own_statistics
 from .spec import LayerSpec
 
 _MIXED_CHANNELS = 16
@@ -53,7 +54,7 @@ class CGCAttention(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, window: int) -> None:
         super().__init__()
-        latent = int(window / 2 + 1)
+        self.latent = latent = int(window / 2 + 1)
         self.groups = _mixed_groups(in_channels)
         self.fc_context = nn.Linear(window, latent, bias=False)
         self.norm_in = nn.BatchNorm1d(in_channels)
@@ -123,6 +124,11 @@ class CGCConv2d(DynamicConvNd):
     def _convolve(self, x: Tensor) -> Tensor:
         x, pooled = pool_in_passing(x, self.kernel_size, self.extent)
         return self._convolve_by(dynamic_conv, x, self.kernel_of(self.attention(pooled.flatten(2))), None)
+
+    @property
+    def needs_two_samples(self) -> bool:
+        """Whether the attention's norms do: in a pointwise layer they see a single value of a sample's channel."""
+        return self.training and self.attention.latent == 1 and takes_own_statistics(self.attention.norm_in)
 
     @property
     def kernel_macs(self) -> int:

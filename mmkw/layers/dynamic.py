@@ -11,6 +11,13 @@ from typing import Any, NamedTuple, Optional
 import torch.distributed as dist
 from torch import Tensor, nn
 
+# Said where a batch norm in an attention meets a single sample in training.
+SINGLE_SAMPLE = (
+    "the attention's batch norm cannot train on a batch of 1, which may be the last batch of an epoch: set "
+    'drop_last=True in train_dataloader (or its batch_sampler), use at least 2 samples per GPU, or norm_eval=True in '
+    'the backbone'
+)
+
 
 class TemperatureRange(NamedTuple):
     """What a method's temperature can be, and between which values its schedule runs."""

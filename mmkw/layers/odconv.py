@@ -22,6 +22,7 @@ from mmkw.ops._pooling import means, pool_in_passing
 from mmkw.ops.autocast import no_autocast
 
 from .bank import DividingTemperature, KernelBankNd, check_counts, check_ratio, squared_norm
+from .dynamic import SINGLE_SAMPLE, takes_own_statistics
 from .spec import LayerSpec
 
 
@@ -61,6 +62,11 @@ class ODAttention(nn.Module):
         self.reset_parameters()
 
     @property
+    def needs_two_samples(self) -> bool:
+        """Whether its norm would take statistics, in the present mode, over the samples of this process alone."""
+        return self.training and takes_own_statistics(self.bn)
+
+    @property
     def sigmoid_layers(self) -> list[nn.Linear]:
         """The last layers of those attentions that are sigmoids."""
         return [fc for fc in (self.channel_fc, self.filter_fc, self.spatial_fc) if fc is not None]
@@ -76,11 +82,8 @@ class ODAttention(nn.Module):
 
     def forward(self, pooled: Tensor, temperature: Tensor) -> Factors:
         """Map ``(B, in_channels)`` to the attentions, in the type of the weights under autocast too."""
-        if self.bn.training and isinstance(self.bn, nn.BatchNorm1d) and len(pooled) == 1:
-            raise ValueError(
-                "the attention's BatchNorm1d cannot train on a batch of 1; use at least 2 samples a GPU, or "
-                'norm_eval=True in the backbone'
-            )
+        if self.needs_two_samples and len(pooled) == 1:
+            raise ValueError(SINGLE_SAMPLE)
         with no_autocast(pooled.device.type):
             hidden = self.bn(self.fc(pooled.to(self.fc.weight.dtype))).relu()
 
@@ -126,6 +129,11 @@ class ODConv2d(DividingTemperature, KernelBankNd):
     def reset_attention(self) -> None:
         """Initialise the attention as at first."""
         self.attention.reset_parameters()
+
+    @property
+    def needs_two_samples(self) -> bool:
+        """Whether the attention's norm does."""
+        return self.attention.needs_two_samples
 
     @property
     def kernel_macs(self) -> int:

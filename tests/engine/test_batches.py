@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
 from mmkw.engine import LaunchError, batches, check_batches
-from mmkw.layers import KWLinear
+from mmkw.layers import DCDLinear, KWLinear, ODConv2d
 from mmkw.models import KWResNet
 
 
@@ -126,6 +126,11 @@ def test_networks_that_take_a_batch_of_one(make):
     assert not is_refused(nine_in_fours(network=make()))
 
 
+@pytest.mark.parametrize('layer', [KWLinear(2, 2), ODConv2d(2, 2, 3), DCDLinear(2, 2, latent=1, squeeze=1)])
+def test_methods_that_need_two_images(layer):
+    assert is_refused(nine_in_fours(network=nn.Sequential(layer)))
+
+
 def test_some_stages_frozen():
     assert is_refused(nine_in_fours(network=KWResNet(18, frozen_stages=3, **SMALL)))
 
@@ -136,7 +141,7 @@ def test_a_synchronized_norm_takes_one_image_on_each_of_several_gpus(monkeypatch
     for gpus, refused in ((1, True), (2, False)):
         dist = SimpleNamespace(is_available=lambda: True, is_initialized=lambda: True)
         dist.get_world_size = lambda group, gpus=gpus: gpus
-        monkeypatch.setattr('mmkw.layers.kernel_warehouse.attention.dist', dist)
+        monkeypatch.setattr('mmkw.layers.dynamic.dist', dist)
         assert is_refused(nine_in_fours(network=converted), gpus) == refused
         assert is_refused(nine_in_fours(), gpus)  # 9 images on one GPU, 5 on each of two
 

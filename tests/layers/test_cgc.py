@@ -63,3 +63,12 @@ def test_a_warm_start_is_exact():
     torch.testing.assert_close(model(x), plain(x))
     model(x).square().mean().backward()
     assert model[0].attention.fc_in.weight.grad.any() and model[0].attention.fc_out.weight.grad.any()
+
+
+def test_a_pointwise_layer_needs_two_samples_in_training():
+    layer = CGCConv2d(16, 16, 1)
+    assert layer.needs_two_samples
+    with pytest.raises(ValueError, match='more than 1 value per channel when training'):
+        layer(torch.randn(1, 16, 4, 4))
+    assert not layer.eval().needs_two_samples
+    assert not CGCConv2d(16, 16, 3).needs_two_samples

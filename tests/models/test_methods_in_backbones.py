@@ -128,9 +128,13 @@ def test_norm_eval_holds_all_norms(method):
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
 
 
-def test_odconv_cannot_train_its_norm_on_a_batch_of_one():
-    with pytest.raises(ValueError, match='cannot train on a batch of 1; use at least 2 samples a GPU, or norm_eval'):
-        build(METHODS['ODConv']).train()(images(1))
+def test_a_single_image_trains_unless_a_layer_says_that_it_needs_two(method):
+    backbone = build(method).train()
+    if any(layer.needs_two_samples for layer in dynamic_layers(backbone).values()):
+        with pytest.raises(ValueError, match='cannot train on a batch of 1.*drop_last=True.*norm_eval'):
+            backbone(images(1))
+    else:
+        backbone(images(1))
 
 
 def test_checkpointing_changes_neither_gradients_nor_statistics(method):

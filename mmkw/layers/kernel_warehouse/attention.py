@@ -3,12 +3,13 @@
 from typing import Optional
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmkw.ops.attention import Norm, attention_weights
 from mmkw.ops.autocast import no_autocast
 from mmkw.ops.observed import is_observed
+
+from ..dynamic import SINGLE_SAMPLE, takes_own_statistics
 
 _NORMS = {'BN': nn.BatchNorm1d, 'LN': nn.LayerNorm}
 
@@ -87,16 +88,8 @@ class KWAttention(nn.Module):
 
     @property
     def needs_two_samples(self) -> bool:
-        """Whether its norm would take statistics, in the present mode, over the samples of this process alone.
-
-        The norm may be another class by now: torch and OpenMMLab turn batch norms into synchronized ones and back.
-        """
-        if not (self.training and self.norm1.training) or isinstance(self.norm1, nn.LayerNorm):
-            return False
-        is_synchronized = type(self.norm1).__name__ == 'SyncBatchNorm'  # torch's or mmcv's
-        if not (is_synchronized and dist.is_available() and dist.is_initialized()):
-            return True
-        return dist.get_world_size(getattr(self.norm1, 'process_group', None)) == 1
+        """Whether its norm would take statistics, in the present mode, over the samples of this process alone."""
+        return self.training and not isinstance(self.norm1, nn.LayerNorm) and takes_own_statistics(self.norm1)
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Map an input that is pooled already, ``(B, in_channels)``, to logits ``(B, m, n + 1)``, the zero cell last.
@@ -166,11 +159,7 @@ class KWAttention(nn.Module):
 
     def _check_batch(self, pooled: Tensor) -> None:
         if self.needs_two_samples and len(pooled) == 1:
-            raise ValueError(
-                "the attention's batch norm cannot train on a batch of 1, which may be the last batch of an epoch: set "
-                'drop_last=True in train_dataloader (or its batch_sampler), use at least 2 samples per GPU, '
-                "norm_eval=True in the backbone, or norm='LN'"
-            )
+            raise ValueError(f"{SINGLE_SAMPLE}, or norm='LN'")
 
     def _logits(self, pooled: Tensor) -> Tensor:
         return self.logits_of(self.hidden_vector(pooled))
