@@ -9,7 +9,6 @@ python tools/benchmark --detector r50,1x,train,2,480x640     the whole Mask R-CN
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -23,7 +22,7 @@ if __name__ == '__main__':
 from arguments import check_counts, workload  # noqa: E402
 from measure import VARIANTS, Setting, measure  # noqa: E402
 from methods import COMPARED_ROWS, table  # noqa: E402
-from mmkw.checkpoints.files import write_whole  # noqa: E402
+from mmkw.study.records import write_json  # noqa: E402
 
 ROWS = (
     'r50,1x,train,2,480x640',
@@ -86,8 +85,7 @@ def main() -> None:
     if args.methods:
         print(f'\n{table(results)}', flush=True)
     if args.json:
-        content = json.dumps(dict(command=' '.join(sys.argv), versions=versions, rows=results), indent=2) + '\n'
-        write_whole(args.json, lambda path: Path(path).write_text(content))
+        write_json(args.json, dict(command=' '.join(sys.argv), versions=versions, rows=results))
 
 
 HEADER = (
