@@ -15,6 +15,7 @@ from pathlib import Path
 
 from command_line import or_exit
 from mmkw.study.plan import read_study
+from mmkw.study.records import adopt
 from mmkw.study.report import write_report
 from mmkw.study.running import Runner
 
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of each training (default: 1)')
     parser.add_argument('--work-dir', help='folder of the runs (default: as the study says)')
     parser.add_argument('--out', type=Path, help='folder for table and figure (default: the folder of the runs)')
+    parser.add_argument('--adopt', type=Path, metavar='NAME.json', help='report whose results count as if made here')
     parser.add_argument('--report', action='store_true', help='train nothing; write table and figure of what is done')
     args = parser.parse_args()
     if args.jobs < 1 or args.threads < 1:
@@ -36,6 +38,8 @@ def main() -> None:
     with or_exit():
         study = read_study(args.study, args.work_dir)
         out = args.out or study.work_dir
+        if args.adopt:
+            say(f'{adopt(study.runs, args.adopt)} results taken over from {args.adopt}')
         if not args.report:
             for number in (signal.SIGTERM, signal.SIGHUP):  # so that they stop its trainings, too
                 if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup

@@ -32,6 +32,36 @@ def read_json(path: Path) -> Optional[dict[str, Any]]:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
+def adopt(runs: Sequence[Run], report: Path) -> int:
+    """Give runs the results that a report has of them, so that a study goes on where only its report is left.
+
+    Args:
+        runs: Of the study. Those with anything in their folders already keep it.
+        report: The ``NAME.json`` that the study wrote.
+
+    Returns:
+        How many results were taken over.
+
+    Raises:
+        LaunchError: If it is no report, or has a run that the study has not. Nothing was written then.
+    """
+    try:
+        results = {(result['name'], result['seed']): result for result in (read_json(report) or {})['runs']}
+        if not all(result['provenance'] for result in results.values()):
+            raise KeyError('provenance')
+    except (KeyError, TypeError, ValueError) as error:
+        raise LaunchError(f'{report} is no report of a study: give the NAME.json that tools/study.py wrote') from error
+    own = {(run.name, run.seed): run for run in runs}
+    for name, seed in results:
+        if (name, seed) not in own:
+            raise LaunchError(f'{report} has a result of {name!r}, seed {seed}, and the study no such run')
+    lacking = [key for key in results if not any((own[key].folder / name).is_file() for name in (RESULT, STARTED))]
+    for key in lacking:
+        own[key].folder.mkdir(parents=True, exist_ok=True)
+        write_json(own[key].folder / RESULT, results[key])
+    return len(lacking)
+
+
 def scalars_of(folder: Path) -> Scalars:
     """All scalars that a run has logged, in order; what a resumed training did again counts in its last version."""
     merged: dict[str, dict[int, float]] = {}

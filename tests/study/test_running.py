@@ -10,7 +10,8 @@ import pytest
 
 from mmkw.config import LaunchError
 from mmkw.study.clock import time_left
-from mmkw.study.records import progress
+from mmkw.study.records import adopt, progress
+from mmkw.study.report import write_report
 
 EVERY = ['plain_seed0', 'better_net_seed0', 'plain_seed1', 'better_net_seed1']
 
@@ -47,6 +48,38 @@ def test_a_stopped_run_is_resumed_and_the_rest_is_kept(tiny):
     assert tiny.run() == []
     assert tiny.calls()[4:] == [('plain_seed1', '1', '1')]
     assert result(tiny, 'plain_seed1')['curves'] == {'accuracy/top1': [[1, 72], [2, 73]]}
+
+
+def test_a_study_goes_on_from_its_report_alone(tiny):
+    report = tiny.folder / 'tiny.json'
+    (tiny.folder / 'stop').write_text('1')
+    tiny.run()
+    write_report(tiny.study(), tiny.folder)
+    before = json.loads(report.read_text())['runs']
+    shutil.rmtree(tiny.folder / 'runs')
+    assert adopt(tiny.study().runs, report) == 3
+    assert tiny.run() == []
+    assert tiny.calls()[4:] == [('plain_seed1', '0', '1')]
+    write_report(tiny.study(), tiny.folder)
+    after = json.loads(report.read_text())['runs']
+    assert len(after) == 4 and all(run in after for run in before)
+    assert adopt(tiny.study().runs, report) == 0
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('{', 'no report'),
+        ('[]', 'no report'),
+        ('{"runs": [{"name": "plain", "seed": 0}]}', 'no report'),
+        ('{"runs": [{"name": "other", "seed": 0, "provenance": {"code": {}}}]}', "'other', seed 0, and the study no"),
+    ],
+)
+def test_what_cannot_be_adopted(tiny, content, message):
+    (tiny.folder / 'report.json').write_text(content)
+    with pytest.raises(LaunchError, match=message):
+        adopt(tiny.study().runs, tiny.folder / 'report.json')
+    assert not (tiny.folder / 'runs').exists()
 
 
 LEAVES_A_WORKER = """
