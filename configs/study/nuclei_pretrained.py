@@ -3,6 +3,7 @@
 # tools/study.py configs/study/nuclei_pretrained.py --jobs 2
 name = 'nuclei_pretrained'
 work_dir = 'work_dirs/study/nuclei_pretrained'
+layer_norm = {'model.backbone.warehouse_cfg.*.norm': 'LN'}
 runs = [
     dict(
         name=title,
@@ -15,14 +16,28 @@ runs = [
                 prefix='backbone.',
             ),
             'custom_hooks': [dict(type='EpochSeedHook')],
+            **norm,
         },
     )
-    for title, config, folder in (
-        ('MobileNetV2 0.5x', 'mbv2', 'plain'),
-        ('KW 1x', 'kw_mbv2', 'KW_1x'),
-        ('KW 4x', 'kw4x_mbv2', 'KW_4x'),
+    for title, config, folder, norm in (
+        ('MobileNetV2 0.5x', 'mbv2', 'plain', {}),
+        (
+            'KW 1x, LayerNorm in attentions',
+            'kw_mbv2',
+            'KW_1x_LayerNorm_in_attentions_tau_to_0_in_a_half',
+            layer_norm,
+        ),
+        (
+            'KW 4x, LayerNorm in attentions',
+            'kw4x_mbv2',
+            'KW_4x_LayerNorm_in_attentions_tau_to_0_in_a_half',
+            layer_norm,
+        ),
+        ('KW 1x', 'kw_mbv2', 'KW_1x', {}),
+        ('KW 4x', 'kw4x_mbv2', 'KW_4x', {}),
     )
 ]
+del layer_norm
 baseline = 'MobileNetV2 0.5x'
 metrics = ['coco/bbox_mAP', 'coco/segm_mAP']
 shape = (256, 256)
