@@ -96,7 +96,6 @@ def fall(cfg):
 
 def test_what_is_chosen_is_a_candidate_and_holds_for_all_rows():
     candidates = [fall(cfg) for cfg in first_runs('lite0_held_back').values()]
-    assert {part for part, _ in candidates} == {round(thirds / 3, 6) for thirds in (1, 2)}
     rows = first_runs('cifar10_lite0')
     held = fall(rows.pop('KW 1x, tau held'))
     assert held in candidates and held[1] > 0
