@@ -3,6 +3,9 @@
 import fcntl
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from contextlib import nullcontext
 
@@ -12,6 +15,7 @@ from mmkw.config import LaunchError
 from mmkw.study.clock import time_left
 from mmkw.study.records import adopt, progress
 from mmkw.study.report import write_report
+from running import ROOT
 
 EVERY = ['plain_seed0', 'better_net_seed0', 'plain_seed1', 'better_net_seed1']
 
@@ -92,6 +96,16 @@ time.sleep({seconds})
 """
 
 
+def assert_no_worker_is_left(folder):
+    with open(folder / 'lock') as lock:
+        for _ in range(100):
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.1)
+    pytest.fail('the worker lives on')
+
+
 @pytest.mark.parametrize('seconds', [600, 0], ids=['stopped', 'ended by itself'])
 def test_what_a_training_started_ends_with_it(tiny, seconds):
     (tiny.folder / 'trainer.py').write_text(LEAVES_A_WORKER.format(seconds=seconds))
@@ -103,13 +117,32 @@ def test_what_a_training_started_ends_with_it(tiny, seconds):
 
     with pytest.raises(KeyboardInterrupt) if seconds else nullcontext():
         tiny.run(say=interrupt, interval=0)
-    with open(tiny.folder / 'lock') as lock:
-        for _ in range(100):
-            try:
-                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.1)
-    pytest.fail('the worker lives on')
+    assert_no_worker_is_left(tiny.folder)
+
+
+TOOL = f"""
+import sys
+sys.path.insert(0, {str(ROOT / 'tools')!r})
+sys.argv = ['study.py', 'study.py']
+import study
+study.TRAIN = 'trainer.py'
+study.main()
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
+def test_the_tool_takes_its_trainings_along_when_it_is_stopped(tiny, number):
+    (tiny.folder / 'trainer.py').write_text(LEAVES_A_WORKER.format(seconds=600))
+    (tiny.folder / 'tool.py').write_text(TOOL)
+    tool = subprocess.Popen([sys.executable, 'tool.py'], stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (tiny.folder / 'started').exists() or tool.poll() is not None:
+            break
+        time.sleep(0.1)
+    tool.send_signal(number)
+    _, said = tool.communicate(timeout=60)
+    assert (tool.returncode, said) == (1, 'stopped; the same command goes on\n')
+    assert_no_worker_is_left(tiny.folder)
 
 
 @pytest.mark.parametrize(
