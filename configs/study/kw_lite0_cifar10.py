@@ -10,5 +10,5 @@ model = dict(
         init_cfg=dict(type='PlainPretrained', checkpoint=_base_.checkpoint),  # noqa: F821
     )
 )
-# The part of the training in which tau falls is chosen by lite0_held_back.py; a third until then.
+# lite0_held_back.py says what more it takes not to forget.
 custom_hooks = [*_base_.custom_hooks, dict(type='TemperatureHook', end=_base_.max_epochs / 3)]  # noqa: F821
