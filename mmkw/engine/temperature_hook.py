@@ -119,8 +119,9 @@ class TemperatureHook(Hook):
                 f'TemperatureHook: the temperature falls within {fall:g} iterations, and the attentions of '
                 f'{", ".join(sorted(falling))} have batch norms. New networks learn badly so: let it fall within '
                 f'{_SHORT_FALL} iterations or more, stop it above its end (end_value), or, in KernelWarehouse, put '
-                "LayerNorm into the attentions, warehouse_cfg={'*': dict(norm='LN')}. tools/plot_gradients.py CONFIG "
-                'shows how gradients would grow'
+                "LayerNorm into the attentions, warehouse_cfg={'*': dict(norm='LN')}. After a warm start from plain "
+                "weights (PlainPretrained), use attention_init='start' and a hundredth of the learning rate for "
+                'attentions instead. tools/plot_gradients.py CONFIG shows how gradients would grow'
             )
 
     def _check_values(self, model: nn.Module) -> None:
