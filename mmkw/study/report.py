@@ -42,11 +42,10 @@ def results_of(study: Study) -> dict[str, list[dict[str, Any]]]:
 def rows_of(study: Study, results: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """A row of figures for each name that has a result."""
     rows = []
-    base = _step(results.get(study.baseline or '', []))
+    baseline = results.get(study.baseline or '', [])
     for name, runs in results.items():
         if not runs:
             continue
-        step = _step(runs)
         rows.append(
             dict(
                 name=name,
@@ -55,7 +54,7 @@ def rows_of(study: Study, results: dict[str, list[dict[str, Any]]]) -> list[dict
                 metrics={key: _spread([run['metrics'][key] for run in runs]) for key in study.metrics},
                 parameters=runs[0]['parameters'],
                 multiply_adds=runs[0]['multiply_adds'],
-                step_over_baseline=step / base if step and base else None,
+                step_over_baseline=_step_over(baseline, runs),
             )
         )
     return rows
@@ -131,9 +130,18 @@ def write_report(study: Study, out: Path) -> Optional[str]:
     return text
 
 
-def _step(runs: Sequence[dict[str, Any]]) -> Optional[float]:
-    times = [run['step_seconds'] for run in runs if run['step_seconds']]
-    return statistics.mean(times) if times else None
+def _step_over(baseline: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> Optional[float]:
+    """Time per step over that of the baseline on the same machine; None if no two were on one."""
+    base: dict[str, list[float]] = {}
+    for run in baseline:
+        if run['step_seconds']:
+            base.setdefault(run['machine'], []).append(run['step_seconds'])
+    ratios = [
+        run['step_seconds'] / statistics.mean(base[run['machine']])
+        for run in runs
+        if run['step_seconds'] and run['machine'] in base
+    ]
+    return statistics.mean(ratios) if ratios else None
 
 
 def _spread(values: Sequence[float]) -> dict[str, Optional[float]]:

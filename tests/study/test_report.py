@@ -39,6 +39,14 @@ def test_one_run_has_no_spread_and_those_to_come_are_told(tiny):
     assert '| plain | 72 | 1 of 2 |' in write_report(tiny.study(), tiny.folder)
 
 
+def test_times_of_different_machines_are_not_compared(done):
+    for seed, line_ends in ((0, ' | 1.14 |'), (1, ' | - |')):
+        path = done.folder / 'runs' / f'better_net_seed{seed}' / 'result.json'
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, 'machine': 'another', 'step_seconds': 99.0}))
+        assert write_report(done.study(), done.folder).splitlines()[3].endswith(line_ends)
+
+
 def test_nothing_is_written_without_a_result(tiny):
     assert write_report(tiny.study(), tiny.folder / 'out') is None
     assert not (tiny.folder / 'out').exists()
