@@ -135,12 +135,12 @@ def test_the_tool_takes_its_trainings_along_when_it_is_stopped(tiny, number):
     (tiny.folder / 'trainer.py').write_text(LEAVES_A_WORKER.format(seconds=600))
     (tiny.folder / 'tool.py').write_text(TOOL)
     tool = subprocess.Popen([sys.executable, 'tool.py'], stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
+    for _ in range(3000):
         if (tiny.folder / 'started').exists() or tool.poll() is not None:
             break
         time.sleep(0.1)
     tool.send_signal(number)
-    _, said = tool.communicate(timeout=60)
+    _, said = tool.communicate(timeout=300)
     assert (tool.returncode, said) == (1, 'stopped; the same command goes on\n')
     assert_no_worker_is_left(tiny.folder)
 
