@@ -120,8 +120,11 @@ def test_what_a_training_started_ends_with_it(tiny, seconds):
     assert_no_worker_is_left(tiny.folder)
 
 
+# The signals may be ignored where these tests run, under nohup say, and a program inherits that.
 TOOL = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(ROOT / 'tools')!r})
 sys.argv = ['study.py', 'study.py']
 import study
