@@ -54,7 +54,7 @@ class CGCAttention(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, window: int) -> None:
         super().__init__()
-        self.latent = latent = int(window / 2 + 1)
+        latent = int(window / 2 + 1)
         self.groups = _mixed_groups(in_channels)
         self.fc_context = nn.Linear(window, latent, bias=False)
         self.norm_in = nn.BatchNorm1d(in_channels)
@@ -128,7 +128,11 @@ class CGCConv2d(DynamicConvNd):
     @property
     def needs_two_samples(self) -> bool:
         """Whether the attention's norms do: in a pointwise layer they see a single value of a sample's channel."""
-        return self.training and self.attention.latent == 1 and takes_own_statistics(self.attention.norm_in)
+        return (
+            self.training
+            and self.attention.fc_context.out_features == 1
+            and takes_own_statistics(self.attention.norm_in)
+        )
 
     @property
     def kernel_macs(self) -> int:
