@@ -11,12 +11,7 @@ held_back = {
 }
 epochs = 3  # of the config
 temperature = 'custom_hooks.1'
-slow = {
-    'optim_wrapper.paramwise_cfg.custom_keys': {
-        'basis_bias': dict(decay_mult=0.0),
-        'attention': dict(lr_mult=0.1),
-    }
-}
+slow = {'optim_wrapper.paramwise_cfg.custom_keys.attention.lr_mult': 0.1}
 from_start = {'model.backbone.method.attention_init': 'start'}
 held = {f'{temperature}.end_value': 0.5}
 long = {f'{temperature}.end': epochs / 2}

@@ -13,15 +13,7 @@ end = epochs / 3
 from_start = {'model.backbone.attention_init': 'start'}
 layer_norm = {'model.backbone.warehouse_cfg.*.norm': 'LN'}
 # An attention whose output is one cell of hundreds is lost when each of its weights moves as far as a kernel's do.
-slow, very_slow = (
-    {
-        'optim_wrapper.paramwise_cfg.custom_keys': {
-            'basis_bias': dict(decay_mult=0.0),
-            'attention': dict(lr_mult=rate),
-        }
-    }
-    for rate in (0.1, 0.01)
-)
+slow, very_slow = ({'optim_wrapper.paramwise_cfg.custom_keys.attention.lr_mult': rate} for rate in (0.1, 0.01))
 runs = [
     dict(
         name=title,
