@@ -20,11 +20,11 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 from command_line import config_parser, load_config, or_exit, picture_path
+from mmkw.checkpoints.files import write_json
 from mmkw.config import LaunchError
 from mmkw.demo.figures import save, tidy
 from mmkw.engine.preflight import check_files
 from mmkw.inspection import gradient_norms
-from mmkw.study.records import write_json
 
 RESTS = tuple(part / 10 for part in range(10, -1, -1))
 

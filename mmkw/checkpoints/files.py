@@ -1,6 +1,7 @@
 """Reads checkpoint files safely, writes files whole or not at all, and builds the models that checkpoints fill."""
 
 import hashlib
+import json
 import os
 import pickle
 import tempfile
@@ -103,6 +104,11 @@ def write_whole(target: PathLike, write: Callable[[str], None], publish: bool = 
         os.unlink(temporary)
         raise
     return target
+
+
+def write_json(target: PathLike, content: Any) -> None:
+    """Write a value as JSON by :func:`write_whole`."""
+    write_whole(target, lambda name: Path(name).write_text(json.dumps(content, indent=1) + '\n'))
 
 
 def build_model(config: Config, part: Optional[str] = None) -> nn.Module:

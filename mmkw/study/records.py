@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
-from mmkw.checkpoints.files import write_whole
+from mmkw.checkpoints.files import write_json
 from mmkw.config import LaunchError
 from mmkw.demo.figures import read_scalars
 
@@ -20,11 +20,6 @@ STARTED, RESULT, CONFIG, LOG = 'started.json', 'result.json', 'config.py', 'outp
 _PRINTED = re.compile(r'Epoch\(train\) +\[(\d+)\]\[ *(\d+)/(\d+)\]')  # as mmengine's LogProcessor does
 
 Scalars = dict[str, list[tuple[int, float]]]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a file that appears only when complete."""
-    write_whole(path, lambda name: Path(name).write_text(json.dumps(content, indent=1) + '\n'))
 
 
 def read_json(path: Path) -> Optional[dict[str, Any]]:

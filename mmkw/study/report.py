@@ -9,13 +9,13 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mmkw.checkpoints.files import write_whole
+from mmkw.checkpoints.files import write_json, write_whole
 from mmkw.config import LaunchError
 from mmkw.demo.figures import save, tidy
 
 from .plan import Study
 from .provenance import difference
-from .records import RESULT, read_json, write_json
+from .records import RESULT, read_json
 
 
 def results_of(study: Study) -> dict[str, list[dict[str, Any]]]:

@@ -13,13 +13,14 @@ from typing import IO, Any
 
 from mmengine.config import Config
 
+from mmkw.checkpoints.files import write_json
 from mmkw.config import LaunchError
 from mmkw.engine import check_files
 
 from .clock import time_left
 from .plan import Run, Study
 from .provenance import difference, provenance
-from .records import CONFIG, LOG, RESULT, STARTED, progress, read_json, result_of, write_json
+from .records import CONFIG, LOG, RESULT, STARTED, progress, read_json, result_of
 from .sizes import machine, sizes
 
 

@@ -22,7 +22,7 @@ if __name__ == '__main__':
 from arguments import check_counts, workload  # noqa: E402
 from measure import VARIANTS, Setting, measure  # noqa: E402
 from methods import COMPARED_ROWS, table  # noqa: E402
-from mmkw.study.records import write_json  # noqa: E402
+from mmkw.checkpoints.files import write_json  # noqa: E402
 
 ROWS = (
     'r50,1x,train,2,480x640',
