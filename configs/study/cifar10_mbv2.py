@@ -19,7 +19,6 @@ runs = [
         cfg_options=mended,
     ),
     dict(name='KW 1x', config='kw_mbv2_cifar10.py', seeds=[0]),
-    dict(name='KW 4x', config='kw4x_mbv2_cifar10.py', seeds=[0]),
 ]
 del mended
 baseline = 'plain'

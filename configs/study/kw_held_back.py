@@ -26,10 +26,6 @@ runs = [
         ('to 0 in a half', 'kw1x', long),
         ('LayerNorm in attentions', 'kw1x', layer_norm),
         ('LayerNorm in attentions, to 0 in a half', 'kw1x', {**layer_norm, **long}),
-        ('KW 4x, LayerNorm in attentions, to 0 in a half', 'kw4x', {**layer_norm, **long}),
-        ("to 0 in a half, attention_init='start'", 'kw1x', {**long, **from_start}),
-        ('KW 4x, to 0 in a half', 'kw4x', long),
-        ('attentions at a tenth of the rate', 'kw1x', slow),
     )
 ]
 del held_back, epochs, temperature, slow, from_start, held, long, layer_norm

@@ -31,7 +31,6 @@ runs = [
             0.0,
             {**from_start, **very_slow},
         ),
-        ('LayerNorm in attentions, to 0.5 in a third', 0.5, layer_norm),
     )
 ]
 del held_back, epochs, end, from_start, layer_norm, slow, very_slow

@@ -34,7 +34,6 @@ runs = [
             layer_norm,
         ),
         ('KW 1x', 'kw_mbv2', 'KW_1x', {}),
-        ('KW 4x', 'kw4x_mbv2', 'KW_4x', {}),
     )
 ]
 del layer_norm

@@ -84,7 +84,7 @@ def test_the_temperature_falls_in_the_published_part_of_the_training_or_as_the_r
         part = FALLS.get(name.split()[0])
         if part and study in ('cifar10_mbv2', 'nuclei'):
             part = 10  # MobileNetV2
-        part = 2 if 'to 0 in a half' in name else part
+        part = 2 if 'in a half' in name else part
         assert ends == ([cfg.train_cfg.max_epochs / part] if part else []), name
         assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
 
