@@ -13,6 +13,7 @@ constructors of other libraries.
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Optional
 
 from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -28,11 +29,15 @@ def see_banks_as_layers() -> None:
     own name, as ``'warehouses'`` or ``'backbone.warehouses.stage3'`` do, the bank keeps that name. Without a
     ``paramwise_cfg`` nothing changes. The order of parameters stays the same, since a resumed optimizer finds its state
     by that order. The log says what each bank got.
+
+    A ValueError refuses a rule within a rule, which mmengine would ignore. ``--cfg-options`` makes one where a key of
+    ``custom_keys`` has a dot in it, as ``attention.fc2``.
     """
     plain_call = DefaultOptimWrapperConstructor.__call__
 
     @functools.wraps(plain_call)
     def call(self: DefaultOptimWrapperConstructor, model: nn.Module) -> OptimWrapper:
+        _check_rules(self.paramwise_cfg)
         network = getattr(model, 'module', model)  # as mmengine unwraps it
         deepest = {bank: layers[-1] for bank, layers in shared_banks(network).items()}
         if not self.paramwise_cfg or not deepest:
@@ -44,6 +49,17 @@ def see_banks_as_layers() -> None:
         return wrapper
 
     DefaultOptimWrapperConstructor.__call__ = call
+
+
+def _check_rules(paramwise_cfg: Optional[Mapping[str, Any]]) -> None:
+    for key, rule in ((paramwise_cfg or {}).get('custom_keys') or {}).items():
+        for part, value in rule.items():
+            if isinstance(value, Mapping):
+                raise ValueError(
+                    f'custom_keys has the rule {key!r}: {dict(rule)}, in which {part!r} is no option of a parameter. '
+                    f'If the key is meant to be {key}.{part}, give all keys as one dict: '
+                    f"custom_keys={{'{key}.{part}': dict(...)}}"
+                )
 
 
 def _layers_for_names(model: nn.Module, deepest: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from mmdet.engine.optimizers import LearningRateDecayOptimizerConstructor
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
@@ -115,6 +116,13 @@ def test_custom_keys(wrap, keys, expected):
     custom_keys = {key: dict(lr_mult=value) for key, value in keys.items()}
     found = rates(wrap(classifier(RESNET)), paramwise_cfg=dict(custom_keys=custom_keys))
     assert [found[f'backbone.warehouses.stage{stage}'] for stage in range(4)] == expected
+
+
+def test_a_rule_within_a_rule_is_refused():
+    cfg = Config(dict(paramwise_cfg=dict(custom_keys={})))
+    cfg.merge_from_dict({'paramwise_cfg.custom_keys.attention.fc2.lr_mult': 0.1})
+    with pytest.raises(ValueError, match=r"'fc2' is no option of a parameter.*\{'attention.fc2': dict\(\.\.\.\)\}"):
+        rates(classifier(RESNET), **cfg)
 
 
 def test_custom_keys_in_a_backbone_of_mmdet():
