@@ -4,6 +4,11 @@
 name = 'nuclei_pretrained'
 work_dir = 'work_dirs/study/nuclei_pretrained'
 layer_norm = {'model.backbone.warehouse_cfg.*.norm': 'LN'}
+# As from ImageNet weights (lite0_held_back.py): AdamW moves each logit as far as any other weight.
+careful = {
+    'model.backbone.attention_init': 'start',
+    'optim_wrapper.paramwise_cfg.custom_keys.attention.lr_mult': 0.01,
+}
 runs = [
     dict(
         name=title,
@@ -16,11 +21,17 @@ runs = [
                 prefix='backbone.',
             ),
             'custom_hooks': [dict(type='EpochSeedHook')],
-            **norm,
+            **changes,
         },
     )
-    for title, config, folder, norm in (
+    for title, config, folder, changes in (
         ('MobileNetV2 0.5x', 'mbv2', 'plain', {}),
+        (
+            "KW 1x, attention_init='start', attentions at a hundredth of the rate",
+            'kw_mbv2',
+            'KW_1x_attention_init_start_logits_at_a_ten_thousandth_of_the_rate_tau_to_0_in_a_half',
+            careful,
+        ),
         (
             'KW 1x, LayerNorm in attentions',
             'kw_mbv2',
@@ -36,7 +47,7 @@ runs = [
         ('KW 1x', 'kw_mbv2', 'KW_1x', {}),
     )
 ]
-del layer_norm
+del layer_norm, careful
 baseline = 'MobileNetV2 0.5x'
 metrics = ['coco/bbox_mAP', 'coco/segm_mAP']
 shape = (256, 256)
