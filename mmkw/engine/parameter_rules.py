@@ -11,6 +11,7 @@ constructors of other libraries.
 """
 
 import functools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -18,6 +19,7 @@ from typing import Any, Optional
 from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
+from torch.optim import SGD
 
 from mmkw.layers import shared_banks
 
@@ -41,11 +43,13 @@ def see_banks_as_layers() -> None:
         network = getattr(model, 'module', model)  # as mmengine unwraps it
         deepest = {bank: layers[-1] for bank, layers in shared_banks(network).items()}
         if not self.paramwise_cfg or not deepest:
-            return plain_call(self, model)
-        seen_as = _layers_for_names(network, deepest, self.paramwise_cfg.get('custom_keys') or {})
-        with _renamed(network, seen_as):
             wrapper = plain_call(self, model)
-        MMLogger.get_current_instance().info(_report(network, deepest, seen_as, wrapper))
+        else:
+            seen_as = _layers_for_names(network, deepest, self.paramwise_cfg.get('custom_keys') or {})
+            with _renamed(network, seen_as):
+                wrapper = plain_call(self, model)
+            MMLogger.get_current_instance().info(_report(network, deepest, seen_as, wrapper))
+        _warn_of_a_start_that_is_lost(network, wrapper)
         return wrapper
 
     DefaultOptimWrapperConstructor.__call__ = call
@@ -60,6 +64,37 @@ def _check_rules(paramwise_cfg: Optional[Mapping[str, Any]]) -> None:
                     f'If the key is meant to be {key}.{part}, give all keys as one dict: '
                     f"custom_keys={{'{key}.{part}': dict(...)}}"
                 )
+
+
+def _warn_of_a_start_that_is_lost(model: nn.Module, wrapper: OptimWrapper) -> None:
+    """Warn if attentions begin at the start assignment and learn fast.
+
+    Weights of the mix do not change with the scale of the logits, and at first one logit of many has all the weight. So
+    steps of a usual size soon give the others more.
+    """
+    rates = {id(parameter): group['lr'] for group in wrapper.param_groups for parameter in group['params']}
+    starting = {
+        name: layer for name, layer in model.named_modules() if getattr(layer, 'attention_init', None) == 'start'
+    }
+    fast = [
+        name
+        for name, layer in starting.items()
+        if rates.get(id(layer.attention.bias), 0) > 0.05 * rates.get(id(layer.cells), math.inf)
+    ]
+    if not fast:
+        return
+    # AdamW's step has one length. SGD's is as long as the gradient, which grows as logits shrink: the rate's square.
+    keys, rate = ['attention'], 0.01
+    if isinstance(wrapper.optimizer, SGD):
+        keys, rate = ['attention.fc2'], 0.0001
+        keys += ['basis_bias'] if any(layer.attention.has_basis for layer in starting.values()) else []
+    rules = ', '.join(f"'{key}': dict(lr_mult={rate})" for key in keys)
+    MMLogger.get_current_instance().warning(
+        f"attention_init='start': {len(fast)} layers, the first is {fast[0]}, begin at the start assignment, but their "
+        'attentions learn nearly as fast as the cells. They lose the start within few steps, and the network what it '
+        f'knows. Give them a lower rate: optim_wrapper=dict(paramwise_cfg=dict(custom_keys={{{rules}}})) '
+        '(docs/study.md)'
+    )
 
 
 def _layers_for_names(model: nn.Module, deepest: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:

@@ -112,7 +112,9 @@ class TemperatureHook(Hook):
         falling = {
             type(layer).__name__
             for layer, own in temperature_ranges(runner.model).values()
-            if self._ends(own) == (own.start, own.end) and any(isinstance(m, _BatchNorm) for m in layer.modules())
+            if self._ends(own) == (own.start, own.end)
+            and getattr(layer, 'attention_init', None) != 'start'  # it changes little as tau falls
+            and any(isinstance(m, _BatchNorm) for m in layer.modules())
         }
         if falling and 1 < fall < _SHORT_FALL:
             runner.logger.warning(

@@ -12,6 +12,7 @@ from torch import nn
 
 import mmkw
 from mmkw.inspection import bank_table
+from mmkw.layers import KWConv2d
 from mmkw.models import KWMobileNetV2
 from mmkw.plans import WarehousePlan
 
@@ -125,6 +126,35 @@ def test_a_rule_within_a_rule_is_refused():
         rates(classifier(RESNET), **cfg)
 
 
+SLOW = dict(attention=dict(lr_mult=0.01))
+SLOW_LOGITS = {'attention.fc2': dict(lr_mult=0.0001)}
+
+
+@pytest.mark.parametrize(
+    'attention_init, optimizer, rules, advice',
+    [
+        ('start', 'AdamW', None, SLOW),
+        ('start', 'AdamW', dict(attention=dict(lr_mult=0.1)), SLOW),
+        ('start', 'SGD', None, SLOW_LOGITS),
+        ('start', 'AdamW', SLOW, None),
+        ('start', 'SGD', SLOW_LOGITS, None),
+        ('random', 'SGD', None, None),
+    ],
+)
+@pytest.mark.parametrize('ratio', [1, 0.5], ids=['plain form', 'basis form'])
+def test_a_start_that_fast_attentions_lose_is_warned_of(messages, attention_init, optimizer, rules, advice, ratio):
+    layer = KWConv2d(8, 8, 3, attention_init=attention_init, nonlocal_basis_ratio=ratio)
+    if layer.attention.has_basis and optimizer == 'SGD':
+        rules, advice = ({**of, 'basis_bias': dict(lr_mult=0.0001)} if of else None for of in (rules, advice))
+    cfg = dict(type='OptimWrapper', optimizer=dict(type=optimizer, lr=1.0))
+    build_optim_wrapper(nn.ModuleDict(dict(layer=layer)), {**cfg, 'paramwise_cfg': dict(custom_keys=rules or {})})
+    found = [message for message in messages if "attention_init='start'" in message]
+    assert len(found) == bool(advice)
+    if advice:
+        named = ', '.join(f"'{key}': dict(lr_mult={rule['lr_mult']})" for key, rule in advice.items())
+        assert '1 layers, the first is layer, begin' in found[0] and f'custom_keys={{{named}}}' in found[0]
+
+
 def test_custom_keys_in_a_backbone_of_mmdet():
     plain = dict(type='mmdet.ResNet', depth=18, base_channels=16, stem_channels=16)
     model = detector(dict(type='KWBackbone', backbone=plain))
@@ -196,19 +226,22 @@ def test_the_model_stays_as_it_is():
     assert ([*model.named_modules()], [*model.named_parameters()]) == before
 
 
-def test_the_log_says_what_each_warehouse_got():
-    messages = []
+@pytest.fixture
+def messages():
+    found = []
     handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())
+    handler.emit = lambda record: found.append(record.getMessage())
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
-    try:
-        keys = {'layer4': dict(lr_mult=0.25, decay_mult=0.5), 'warehouses.stage2': dict(lr_mult=0.125)}
-        model = frozen_resnet()
-        names = [name for name, p in model.named_parameters() if p.requires_grad]
-        rates(model, paramwise_cfg=dict(custom_keys=keys))
-    finally:
-        logger.removeHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+def test_the_log_says_what_each_warehouse_got(messages):
+    keys = {'layer4': dict(lr_mult=0.25, decay_mult=0.5), 'warehouses.stage2': dict(lr_mult=0.125)}
+    model = frozen_resnet()
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    rates(model, paramwise_cfg=dict(custom_keys=keys))
     (text,) = [message for message in messages if 'gave to what layers share' in message]
     stage2, stage3 = (names.index(f'backbone.warehouses.stage{stage}') for stage in (2, 3))
     assert text.splitlines()[1:] == [

@@ -172,12 +172,23 @@ def test_a_schedule_as_long_as_the_training_is_not(tmp_path):
         (LAYERS['ODConv'], dict(end=2), 'ODConv2d'),
         (LAYERS['DYConv'], dict(end=2), None),
         (partial(KWLinear, 4, 4, norm='LN'), dict(end=2), None),
+        (partial(KWLinear, 4, 4, attention_init='start'), dict(end=2), None),
         (LAYERS['KW'], dict(end=2, end_value=0.5), None),
         (LAYERS['KW'], dict(end=2, begin=0.5), 'KWLinear'),
         (LAYERS['KW'], dict(end=10, by_epoch=False), None),
         (LAYERS['KW'], dict(end=1, by_epoch=False), None),
     ],
-    ids=['KW', 'ODConv', 'no batch norm', 'LayerNorm', 'stops', 'begins late', 'slow enough', 'already at its end'],
+    ids=[
+        'KW',
+        'ODConv',
+        'no batch norm',
+        'LayerNorm',
+        'from the start',
+        'stops',
+        'begins late',
+        'slow enough',
+        'at its end',
+    ],
 )
 def test_a_fall_within_few_iterations_is_warned_of_where_attentions_have_batch_norms(
     tmp_path, monkeypatch, layer, hook, warned_of

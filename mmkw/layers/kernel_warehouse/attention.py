@@ -83,8 +83,12 @@ class KWAttention(nn.Module):
         It learns to depend on the input, since the hidden vector stays as initialised.
         """
         nn.init.zeros_(self.fc2.weight)
-        bias = self.basis_bias if self.has_basis else self.fc2.bias
-        bias.copy_(logits.reshape(bias.shape))
+        self.bias.copy_(logits.reshape(self.bias.shape))
+
+    @property
+    def bias(self) -> nn.Parameter:
+        """The part of the logits that is the same for all inputs, of ``m (n + 1)`` values."""
+        return self.basis_bias if self.has_basis else self.fc2.bias
 
     @property
     def needs_two_samples(self) -> bool:
