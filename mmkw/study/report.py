@@ -1,6 +1,7 @@
 """The table and the figure of a study."""
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -103,6 +104,8 @@ def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         tidy(axes)
     handles, labels = grid[0].get_legend_handles_labels()
+    # A row's name may be a sentence.
+    labels = [textwrap.fill(label, 40) for label in labels]
     figure.legend(handles, labels, loc='outside right upper', frameon=False)
     return figure
 
