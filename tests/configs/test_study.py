@@ -109,11 +109,16 @@ def test_recipes_are_chosen_without_the_test_images():
 
 @pytest.mark.parametrize('study', ['kw_held_back', 'mbv2_held_back'])
 def test_causes_are_looked_for_without_the_test_images(study):
-    for cfg in first_runs(study).values():
+    for name, cfg in first_runs(study).items():
         train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
         assert (train.ann_file, train.data_prefix) == ('fit.txt', 'train')
         assert (val.ann_file, val.data_prefix) == ('held_back.txt', 'train')
         assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
+        backbone = cfg.model.backbone
+        if study == 'kw_held_back':
+            assert backbone.method.type == 'KernelWarehouse', name
+        else:
+            assert backbone.type == ('MobileNetV2' if name == 'plain' else 'KWMobileNetV2'), name
 
 
 def test_pretrained_detectors_start_where_the_classifiers_end():
