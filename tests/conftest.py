@@ -1,9 +1,11 @@
 """What holds for all tests."""
 
+import logging
 from collections import OrderedDict
 from unittest import mock
 
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 
@@ -12,6 +14,18 @@ def _default_scope_of_its_own():
     """Begin each file without mmengine's default scope, which Runners and tools of other files leave behind them."""
     with mock.patch.object(DefaultScope, '_instance_dict', OrderedDict()):
         yield
+
+
+@pytest.fixture
+def messages():
+    """What is logged meanwhile."""
+    found: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -61,7 +61,7 @@ def runner_to_train(
         _start_without_files(runner.model)
     else:
         check_start_weights(runner.model)
-        check_schedule(runner.model, runner.hooks)
+        check_schedule(runner.model, runner.hooks, bool(config.get('load_from')))
     # If init_cfg fills the backbone, load_from need not contain it.
     if config.get('load_from') and (config.get('resume') or not list(start_weights(config.get('model')))):
         check_checkpoint(runner.model, config.load_from)

@@ -8,6 +8,7 @@ from typing import Any, Optional
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
@@ -69,18 +70,20 @@ def check_start_weights(model: nn.Module) -> None:
                 check_checkpoint(module, entry['checkpoint'], entry.get('prefix'))
 
 
-def check_schedule(model: nn.Module, hooks: Iterable[Hook]) -> None:
-    """Check that a hook lowers the temperature at which layers start warm.
+def check_schedule(model: nn.Module, hooks: Iterable[Hook], is_loaded: bool = False) -> None:
+    """Check that a hook lowers the temperature of layers that start warm or anew.
 
     Args:
         model: The model, before its ``init_cfg`` is carried out.
         hooks: Those of its Runner.
+        is_loaded: Whether a checkpoint will fill the model as a whole. Default: False.
 
     Raises:
-        LaunchError: If none does.
+        LaunchError: If none does, and layers start warm. If all start anew, a warning is logged instead.
     """
     if any(isinstance(hook, TemperatureHook) for hook in hooks):
         return
+    is_filled = is_loaded
     for module in model.modules():
         entries = init_entries(getattr(module, 'init_cfg', None))
         ranges = [own for _, own in temperature_ranges(module).values()]
@@ -90,6 +93,19 @@ def check_schedule(model: nn.Module, hooks: Iterable[Hook]) -> None:
                 "attentions do little or nothing, and no hook lowers it; add dict(type='TemperatureHook', end=...) to "
                 'custom_hooks'
             )
+        is_filled = is_filled or bool(ranges) and any('checkpoint' in entry for entry in entries)
+    new = {
+        type(layer).__name__: own
+        for layer, own in temperature_ranges(model).values()
+        if getattr(layer, 'attention_init', None) != 'start'  # it changes little as tau falls
+    }
+    if new and not is_filled:
+        own = next(iter(new.values()))
+        MMLogger.get_current_instance().warning(
+            f'{", ".join(sorted(new))}: no checkpoint fills these layers, and no hook lowers their temperature. It is '
+            f'{own.end:g} from the first step on, where new attentions decide alone; published trainings lower it from '
+            f"{own.start:g}. Add dict(type='TemperatureHook', end=...) to custom_hooks, as docs/training.md says"
+        )
 
 
 def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) -> None:

@@ -297,8 +297,32 @@ def test_a_launch_names_the_missing_hook(method, start):
     )
     with pytest.raises(LaunchError, match=message):
         check_schedule(model, [])
-    model[0].init_cfg = None
+
+
+@pytest.mark.parametrize('method, end', [('KernelWarehouse', 0), ('DYConv', 1), ('CGC', None)])
+def test_a_launch_warns_of_new_layers_without_a_hook(method, end, messages):
+    model = nn.Sequential(converted(method))
+    built = len(messages)
+    check_schedule(model, [TemperatureHook(end=1)])
+    check_schedule(model, [], is_loaded=True)
+    assert len(messages) == built
     check_schedule(model, [])
+    found = [
+        'no hook lowers their temperature' in message and f'It is {end} from' in message for message in messages[built:]
+    ]
+    assert found == ([] if end is None else [True])  # the method has no temperature
+
+
+@pytest.mark.parametrize('kind', ['Pretrained', 'PublishedPretrained'])
+def test_filled_layers_need_no_hook(kind, messages):
+    model = nn.Sequential(converted('KernelWarehouse', init_cfg=dict(type=kind, checkpoint='a.pth')))
+    check_schedule(model, [])
+    assert not any('no hook lowers' in message for message in messages)
+
+
+def test_attentions_that_begin_at_the_start_assignment_need_no_hook(messages):
+    check_schedule(KWResNet(attention_init='start', **R18), [])
+    assert not any('no hook lowers' in message for message in messages)
 
 
 def test_a_launch_refuses_a_checkpoint_of_another_depth(tmp_path):

@@ -1,11 +1,8 @@
 """Rules by parameter name: a warehouse has the learning rate and decay of its deepest layer."""
 
-import logging
-
 import pytest
 from mmdet.engine.optimizers import LearningRateDecayOptimizerConstructor
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
@@ -224,17 +221,6 @@ def test_the_model_stays_as_it_is():
     with pytest.raises(TypeError):
         build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=1.0, unknown=1), **cfg))
     assert ([*model.named_modules()], [*model.named_parameters()]) == before
-
-
-@pytest.fixture
-def messages():
-    found = []
-    handler = logging.Handler()
-    handler.emit = lambda record: found.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield found
-    logger.removeHandler(handler)
 
 
 def test_the_log_says_what_each_warehouse_got(messages):

@@ -2,11 +2,9 @@
 
 import copy
 import io
-import logging
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -264,16 +262,8 @@ def test_the_temperature_is_part_of_the_state_and_a_state_may_lack_it(name):
     ],
     ids=['VGG', 'MobileNetV3'],
 )
-def test_backbones_without_a_rule_of_their_own(name, backbone):
-    messages = []
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    try:
-        model = build(METHODS[name], backbone)
-    finally:
-        logger.removeHandler(handler)
+def test_backbones_without_a_rule_of_their_own(name, backbone, messages):
+    model = build(METHODS[name], backbone)
     plain = {key for key, module in model.named_modules() if type(module) in (nn.Conv2d, nn.Linear)}
     assert plain and all(f'plain: {key} (' in '\n'.join(messages) for key in plain if 'attention' not in key)
     model.train()
