@@ -17,7 +17,8 @@ from mmkw.config import LaunchError, init_entries, type_name
 from .batches import check_batches
 from .classes import check_classes
 from .padding import warn_of_padding
-from .preflight import check_checkpoint, check_files, check_schedule, check_start_weights, start_weights
+from .preflight import check_checkpoint, check_files, check_start_weights, start_weights
+from .start_temperature import check_start_temperature
 
 
 def runner_to_train(
@@ -61,7 +62,7 @@ def runner_to_train(
         _start_without_files(runner.model)
     else:
         check_start_weights(runner.model)
-        check_schedule(runner.model, runner.hooks, bool(config.get('load_from')))
+        check_start_temperature(runner.model, runner.hooks, config.get('load_from'))
     # If init_cfg fills the backbone, load_from need not contain it.
     if config.get('load_from') and (config.get('resume') or not list(start_weights(config.get('model')))):
         check_checkpoint(runner.model, config.load_from)

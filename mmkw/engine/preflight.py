@@ -1,23 +1,19 @@
 """Finds out before a run starts which files it lacks, and which weights do not fit."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmkw.checkpoints.files import read_checkpoint
 from mmkw.config import LaunchError, init_entries, type_name
-from mmkw.layers import check_fit, temperature_ranges
-
-from .temperature_hook import TemperatureHook
+from mmkw.layers import check_fit
 
 # These datasets download their files if they are missing.
 _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
@@ -70,44 +66,6 @@ def check_start_weights(model: nn.Module) -> None:
                 check_checkpoint(module, entry['checkpoint'], entry.get('prefix'))
 
 
-def check_schedule(model: nn.Module, hooks: Iterable[Hook], is_loaded: bool = False) -> None:
-    """Check that a hook lowers the temperature of layers that start warm or anew.
-
-    Args:
-        model: The model, before its ``init_cfg`` is carried out.
-        hooks: Those of its Runner.
-        is_loaded: Whether a checkpoint will fill the model as a whole. Default: False.
-
-    Raises:
-        LaunchError: If none does, and layers start warm. If all start anew, a warning is logged instead.
-    """
-    if any(isinstance(hook, TemperatureHook) for hook in hooks):
-        return
-    is_filled = is_loaded
-    for module in model.modules():
-        entries = init_entries(getattr(module, 'init_cfg', None))
-        ranges = [own for _, own in temperature_ranges(module).values()]
-        if ranges and 'PlainPretrained' in map(type_name, entries):
-            raise LaunchError(
-                f'PlainPretrained starts the {type(module).__name__} at temperature {ranges[0].start:g}, where its '
-                "attentions do little or nothing, and no hook lowers it; add dict(type='TemperatureHook', end=...) to "
-                'custom_hooks'
-            )
-        is_filled = is_filled or bool(ranges) and any('checkpoint' in entry for entry in entries)
-    new = {
-        type(layer).__name__: own
-        for layer, own in temperature_ranges(model).values()
-        if getattr(layer, 'attention_init', None) != 'start'  # it changes little as tau falls
-    }
-    if new and not is_filled:
-        own = next(iter(new.values()))
-        MMLogger.get_current_instance().warning(
-            f'{", ".join(sorted(new))}: no checkpoint fills these layers, and no hook lowers their temperature. It is '
-            f'{own.end:g} from the first step on, where new attentions decide alone; published trainings lower it from '
-            f"{own.start:g}. Add dict(type='TemperatureHook', end=...) to custom_hooks, as docs/training.md says"
-        )
-
-
 def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) -> None:
     """Check that a local checkpoint would fill the dynamic layers of a model, without filling them.
 
@@ -120,18 +78,38 @@ def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) 
     Raises:
         LaunchError: If it would not fill them, or cannot be read.
     """
+    state = read_weights(path)
+    if state is None:
+        return
+    prefix = f'{prefix.removesuffix(".")}.' if prefix else ''
+    try:
+        check_fit(model.module if is_model_wrapper(model) else model, state, f'checkpoint {path}', prefix)
+    except ValueError as error:
+        raise LaunchError(str(error)) from error
+
+
+def read_weights(path: str, prefix: Optional[str] = None) -> Optional[dict[str, Any]]:
+    """Read a state dict from a local checkpoint in the ecosystem's form before a run; None if that cannot be done.
+
+    Args:
+        path: The checkpoint. One at an address is not fetched.
+        prefix: Only keys under it are taken, without it. Default: None, all.
+
+    Raises:
+        LaunchError: If there is no such file, or it cannot be read.
+    """
     # Before torch 2.6 training checkpoints cannot be read with weights_only (see safe_load.py).
     reads_any = torch.__version__ < (2, 6) or 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' in os.environ
     if '://' in path or reads_any:
-        return
+        return None
     try:
         found = read_checkpoint(path, 'name one that tools/train.py or tools/convert_checkpoint.py wrote')
-        state = found.get('state_dict', found) if isinstance(found, Mapping) else {}
-        state = {str(key).removeprefix('module.'): value for key, value in state.items()}
-        prefix = f'{prefix.removesuffix(".")}.' if prefix else ''
-        check_fit(model.module if is_model_wrapper(model) else model, state, f'checkpoint {path}', prefix)
     except (FileNotFoundError, ValueError) as error:
         raise LaunchError(str(error)) from error
+    state = found.get('state_dict', found) if isinstance(found, Mapping) else {}
+    start = f'{prefix.removesuffix(".")}.' if prefix else ''
+    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    return {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
 
 
 def needed_files(cfg: Config, stage: str) -> Iterator[tuple[str, str]]:

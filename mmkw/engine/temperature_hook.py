@@ -84,7 +84,7 @@ class TemperatureHook(Hook):
         if end > runner.max_iters:
             rest = self._rest(runner, runner.max_iters - 1)
             stops = [
-                f'{self._temperature(own, rest):.3g} on its way from {" to ".join(f"{v:g}" for v in self._ends(own))}'
+                f'{self._temperature(own, rest):.3g} on its way from {" to ".join(f"{v:g}" for v in self.ends(own))}'
                 for own in self._scalars(runner.model).values()
             ]
             runner.logger.warning(
@@ -106,13 +106,20 @@ class TemperatureHook(Hook):
         for name, own in self._scalars(runner.model).items():
             runner.message_hub.update_scalar(f'train/{name}', self._temperature(own, rest))
 
+    def ends(self, own: TemperatureRange) -> tuple[float, float]:
+        """Temperatures at which the schedule of a layer with this range starts and ends."""
+        return (
+            own.start if self.start_value is None else self.start_value,
+            own.end if self.end_value is None else self.end_value,
+        )
+
     def _warn_of_a_short_fall(self, runner: Runner) -> None:
         """Warn if a new network would have no time to learn at its falling temperature (docs/study.md)."""
         fall = (self.end - self.begin) * self._unit(runner)
         falling = {
             type(layer).__name__
             for layer, own in temperature_ranges(runner.model).values()
-            if self._ends(own) == (own.start, own.end)
+            if self.ends(own) == (own.start, own.end)
             and getattr(layer, 'attention_init', None) != 'start'  # it changes little as tau falls
             and any(isinstance(m, _BatchNorm) for m in layer.modules())
         }
@@ -137,19 +144,12 @@ class TemperatureHook(Hook):
         """What is logged: name -> range of the layers that it is of."""
         kinds: dict[tuple[float, float], tuple[str, TemperatureRange]] = {}
         for layer, own in temperature_ranges(model).values():
-            kinds.setdefault(self._ends(own), (type(layer).__name__, own))
+            kinds.setdefault(self.ends(own), (type(layer).__name__, own))
         return {f'temperature_{name}' if len(kinds) > 1 else 'temperature': own for name, own in kinds.values()}
-
-    def _ends(self, own: TemperatureRange) -> tuple[float, float]:
-        """Where the schedule of a layer starts and ends."""
-        return (
-            own.start if self.start_value is None else self.start_value,
-            own.end if self.end_value is None else self.end_value,
-        )
 
     def _temperature(self, own: TemperatureRange, rest: float) -> float:
         """tau of a layer where this part of its way is left."""
-        start, end = self._ends(own)
+        start, end = self.ends(own)
         lowest, highest = sorted((start, end))
         # Rounding may not lead out of what the layer can have.
         return min(max(end + (start - end) * rest, lowest), highest)

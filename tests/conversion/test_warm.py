@@ -12,8 +12,8 @@ from torch import nn
 from mmkw import convert, set_temperature
 from mmkw.checkpoints import PlainPretrained, plain_to_mmkw, read_plain, warm_start_from_plain
 from mmkw.conversion import warm_start
-from mmkw.engine import LaunchError, TemperatureHook
-from mmkw.engine.preflight import check_files, check_schedule, check_start_weights
+from mmkw.engine import LaunchError
+from mmkw.engine.preflight import check_files, check_start_weights
 from mmkw.layers import KWConvNd, temperature_ranges
 from mmkw.models import KWConvNeXt, KWMobileNetV2, KWResNet
 from mmkw.plans import WarehousePlan
@@ -283,46 +283,6 @@ def test_a_launch_names_the_missing_file():
     with pytest.raises(LaunchError, match='missing: none.pth'):
         check_files(config('none.pth'))
     check_files(config('torchvision://resnet18'))
-
-
-@pytest.mark.parametrize('method, start', [('KernelWarehouse', 1), ('ODConv', 30), ('DYConv', 30), ('CGC', None)])
-def test_a_launch_names_the_missing_hook(method, start):
-    model = nn.Sequential(converted(method, init_cfg=dict(type='PlainPretrained', checkpoint='torchvision://resnet18')))
-    check_schedule(model, [TemperatureHook(end=1)])
-    if start is None:
-        check_schedule(model, [])  # the method has no temperature
-        return
-    message = (
-        f"starts the ConvertedPlainResNet at temperature {start}, .*no hook lowers it; add dict.type='TemperatureHook'"
-    )
-    with pytest.raises(LaunchError, match=message):
-        check_schedule(model, [])
-
-
-@pytest.mark.parametrize('method, end', [('KernelWarehouse', 0), ('DYConv', 1), ('CGC', None)])
-def test_a_launch_warns_of_new_layers_without_a_hook(method, end, messages):
-    model = nn.Sequential(converted(method))
-    built = len(messages)
-    check_schedule(model, [TemperatureHook(end=1)])
-    check_schedule(model, [], is_loaded=True)
-    assert len(messages) == built
-    check_schedule(model, [])
-    found = [
-        'no hook lowers their temperature' in message and f'It is {end} from' in message for message in messages[built:]
-    ]
-    assert found == ([] if end is None else [True])  # the method has no temperature
-
-
-@pytest.mark.parametrize('kind', ['Pretrained', 'PublishedPretrained'])
-def test_filled_layers_need_no_hook(kind, messages):
-    model = nn.Sequential(converted('KernelWarehouse', init_cfg=dict(type=kind, checkpoint='a.pth')))
-    check_schedule(model, [])
-    assert not any('no hook lowers' in message for message in messages)
-
-
-def test_attentions_that_begin_at_the_start_assignment_need_no_hook(messages):
-    check_schedule(KWResNet(attention_init='start', **R18), [])
-    assert not any('no hook lowers' in message for message in messages)
 
 
 def test_a_launch_refuses_a_checkpoint_of_another_depth(tmp_path):

@@ -289,3 +289,12 @@ def test_checkpoints_with_code_are_never_read():
     torch.save(LaunchError('any object'), 'any.pth')
     with pytest.raises(UnpicklingError, match='LaunchError'):
         torch.load('any.pth', weights_only=False)
+
+
+def test_the_temperature_at_the_start_is_looked_at(folder, capfd):
+    training()
+    assert 'no hook lowers their temperature' in ''.join(capfd.readouterr())
+    write_checkpoint(folder / 'checkpoints' / 'trained.pth')
+    hook = write_config(folder, "custom_hooks = [dict(type='TemperatureHook', end=1)]")
+    training('--cfg-options', 'load_from=checkpoints/trained.pth', config=hook)
+    assert 'the TemperatureHook begins at 1 again' in ''.join(capfd.readouterr())
