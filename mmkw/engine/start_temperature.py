@@ -43,17 +43,18 @@ def check_start_temperature(model: nn.Module, hooks: Iterable[Hook], load_from: 
     layers = temperature_ranges(model).values()
     for layer, own in layers:
         start, kind = starts.get(id(layer)), type(layer).__name__
-        if hook is None and start and start.temperature == own.start:
+        if start is None:
+            continue
+        if hook is None and start.temperature == own.start:
             raise LaunchError(
                 f'{start.source} starts the {kind} at temperature {own.start:g}, where its attentions do little or '
                 "nothing, and no hook lowers it; add dict(type='TemperatureHook', end=...) to custom_hooks"
             )
-        begins = own.end if hook is None else hook.ends(own)[0]
-        if hook is not None and start and start.temperature == own.end != begins:
+        if hook is not None and start.temperature == own.end != hook.ends(own)[0]:
             warn(
                 f'{start.source} fills the {kind} with weights that were trained at temperature {own.end:g}, and the '
-                f'TemperatureHook begins at {begins:g} again, where other kernels are mixed: the network forgets what '
-                'it knows. Leave the hook out, unless that is meant'
+                f'TemperatureHook begins at {hook.ends(own)[0]:g} again, where other kernels are mixed: the network '
+                'forgets what it knows. Leave the hook out, unless that is meant'
             )
             break
     new = {type(layer).__name__: own for layer, own in layers if getattr(layer, 'attention_init', None) != 'start'}
