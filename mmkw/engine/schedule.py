@@ -18,7 +18,7 @@ from mmkw.checkpoints.files import build_model
 from mmkw.config import scope_of, type_name
 from mmkw.layers import DynamicLayer, TemperatureRange, temperature_ranges
 
-from .temperature_hook import NAMES
+from .temperature_hook import NAMES, TemperatureHook
 
 _runs = itertools.count()
 
@@ -29,7 +29,7 @@ class Schedule:
 
     Attributes:
         learning_rates: Base learning rate, before any factor of single parameters.
-        temperatures: tau of the model's first layer that has one; empty if the config has no TemperatureHook.
+        temperatures: tau of the first layer that the first TemperatureHook moves; empty if the config has no such hook.
     """
 
     learning_rates: list[float]
@@ -55,8 +55,8 @@ def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
     if not cfg.get('train_cfg') or learning_rate is None:
         raise ValueError('a schedule needs train_cfg and optim_wrapper.optimizer.lr, which this config has not')
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    hooks = [hook for hook in hooks if type_name(hook) in NAMES]
-    own = _temperature_range(cfg) if hooks else None
+    hooks = [dict(hook) for hook in hooks if type_name(hook) in NAMES][:1]
+    own = _temperature_range(cfg, hooks[0].pop('part', None)) if hooks else None
     recorder, scope = _Recorder(), scope_of(cfg)
     train_cfg = {key: value for key, value in cfg.train_cfg.items() if not key.startswith(('val', 'dynamic'))}
     idle = dict.fromkeys(('runtime_info', 'timer', 'sampler_seed', 'logger', 'checkpoint'))
@@ -83,9 +83,9 @@ def trace_schedule(cfg: Config, iterations_per_epoch: int) -> Schedule:
     return Schedule(recorder.learning_rates, recorder.temperatures if hooks else [])
 
 
-def _temperature_range(cfg: Config) -> TemperatureRange:
-    """What the temperature of the first layer that has one can be, in the model of a config."""
-    model = build_model(cfg)
+def _temperature_range(cfg: Config, part: Optional[str]) -> TemperatureRange:
+    """What the temperature of the first layer that has one can be, in the model of a config or in a part of it."""
+    model = TemperatureHook(end=1, part=part).part_of(build_model(cfg))
     ranges = [own for _, own in temperature_ranges(model).values()]
     if not ranges:
         raise ValueError(f'{type(model).__name__} has no dynamic layer whose temperature the TemperatureHook could set')

@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmkw.config import LaunchError, init_entries, type_name
-from mmkw.layers import temperature_ranges
+from mmkw.layers import TemperatureRange, temperature_ranges
 
 from .preflight import read_weights
 from .temperature_hook import TemperatureHook
@@ -37,34 +37,54 @@ def check_start_temperature(model: nn.Module, hooks: Iterable[Hook], load_from: 
         LaunchError: If layers would stay where their attentions do little or nothing. In the two other cases a warning
             is logged, as either may be meant.
     """
-    hook = next((hook for hook in hooks if isinstance(hook, TemperatureHook)), None)
-    starts = _starts(model, load_from)
-    warn = MMLogger.get_current_instance().warning
-    layers = temperature_ranges(model).values()
-    for layer, own in layers:
-        start, kind = starts.get(id(layer)), type(layer).__name__
+    starts, hook_of = _starts(model, load_from), _hook_of(model, hooks)
+    new: dict[str, TemperatureRange] = {}
+    raised = None
+    for name, (layer, own) in temperature_ranges(model).items():
+        start, hook, kind = starts.get(id(layer)), hook_of.get(id(layer)), type(layer).__name__
         if start is None:
-            continue
-        if hook is None and start.temperature == own.start:
+            if hook is None and getattr(layer, 'attention_init', None) != 'start':
+                new[name] = own
+        elif hook is None and start.temperature == own.start:
             raise LaunchError(
                 f'{start.source} starts the {kind} at temperature {own.start:g}, where its attentions do little or '
                 "nothing, and no hook lowers it; add dict(type='TemperatureHook', end=...) to custom_hooks"
             )
-        if hook is not None and start.temperature == own.end != hook.ends(own)[0]:
-            warn(
+        elif hook is not None and start.temperature == own.end != hook.ends(own)[0]:
+            raised = raised or (
                 f'{start.source} fills the {kind} with weights that were trained at temperature {own.end:g}, and the '
                 f'TemperatureHook begins at {hook.ends(own)[0]:g} again, where other kernels are mixed: the network '
-                'forgets what it knows. Leave the hook out, unless that is meant'
+                "forgets. Leave the hook out, or give it the part of the model that is new (part='neck'), "
+                'unless that is meant'
             )
-            break
-    new = {type(layer).__name__: own for layer, own in layers if getattr(layer, 'attention_init', None) != 'start'}
-    if hook is None and new and not starts:
-        own = next(iter(new.values()))
-        warn(
-            f'{", ".join(sorted(new))}: no checkpoint fills these layers, and no hook lowers their temperature. It is '
-            f'{own.end:g} from the first step on, where new attentions decide alone; published trainings lower it from '
-            f"{own.start:g}. Add dict(type='TemperatureHook', end=...) to custom_hooks, as docs/training.md says"
-        )
+    warn = MMLogger.get_current_instance().warning
+    if raised:
+        warn(raised)
+    if new:
+        warn(_of_new_layers(new, beside_others=bool(starts)))
+
+
+def _of_new_layers(layers: Mapping[str, TemperatureRange], beside_others: bool) -> str:
+    (name, own), *rest = layers.items()
+    more = f' and {len(rest)} more' if rest else ''
+    part = f", part='{name.partition('.')[0]}'" if beside_others else ''
+    return (
+        f'{name}{more}: no checkpoint fills these layers, and no hook lowers their temperature. It is {own.end:g} from '
+        'the first step on, where new attentions decide alone; published trainings lower it from '
+        f"{own.start:g}. Add dict(type='TemperatureHook', end=...{part}) to custom_hooks, as docs/training.md says"
+    )
+
+
+def _hook_of(model: nn.Module, hooks: Iterable[Hook]) -> dict[int, TemperatureHook]:
+    """id of a layer -> the hook that moves its temperature."""
+    found = {}
+    for hook in hooks:
+        if isinstance(hook, TemperatureHook):
+            try:
+                found.update({id(layer): hook for layer, _ in hook.layers(model).values()})
+            except ValueError as error:
+                raise LaunchError(str(error)) from None
+    return found
 
 
 def _starts(model: nn.Module, load_from: Optional[str]) -> dict[int, _Start]:

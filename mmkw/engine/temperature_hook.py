@@ -4,12 +4,13 @@ import math
 from typing import Optional, Union
 
 from mmengine.hooks import EMAHook, Hook
+from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmkw.layers import TemperatureRange, set_temperature, temperature_ranges
+from mmkw.layers import DynamicLayer, TemperatureRange, set_temperature, temperature_ranges
 
 from .batches import check_batches
 
@@ -37,7 +38,8 @@ class TemperatureHook(Hook):
     iteration-based loops alike. (mmengine's InfiniteSampler counts all GPUs' passes as this one's: give iterations.)
     tau follows from the iteration, so a resumed training goes on without a jump. The average that mmengine's EMAHook
     keeps has the model's tau. tau is logged as ``temperature``; where layers differ in it, as ``temperature_`` and the
-    class of the first layer of each kind, such as ``temperature_KWConv2d`` and ``temperature_ODConv2d``.
+    class of the first layer of each kind, such as ``temperature_KWConv2d`` and ``temperature_ODConv2d``. A hook for a
+    part adds the part's name, ``temperature_neck``.
 
     ``KWTemperatureHook`` is an older name of this hook.
 
@@ -48,11 +50,14 @@ class TemperatureHook(Hook):
         start_value: For all layers. Default: None, each layer's own: 1 in KernelWarehouse, 30 in ODConv and DY-Conv.
         end_value: For all layers. Default: None, each layer's own: 0 in KernelWarehouse, 1 in ODConv and DY-Conv.
         anneal_strategy: ``'linear'``, as published, or ``'cos'``, half a cosine wave. Default: ``'linear'``.
+        part: Name of the submodule whose layers it moves, such as ``'neck'`` where the backbone is trained already.
+            Layers elsewhere that share their temperature with these follow. Default: None, the whole model.
 
     Raises:
-        ValueError: If an argument is out of range, or when training starts, if the model has no layer with a
-            temperature, or one that cannot have the given values. A training that ends before the schedule is allowed,
-            with a warning that says so; so is a fall within few iterations where attentions have batch norms.
+        ValueError: If an argument is out of range, or when training starts, if the model or the part has no layer with
+            a temperature, one that cannot have the given values, or one that another such hook moves. A training that
+            ends before the schedule is allowed, with a warning that says so; so is a fall within few iterations where
+            attentions have batch norms.
         LaunchError: When training starts, if a batch will be too small, see :func:`mmkw.engine.check_batches`.
     """
 
@@ -64,6 +69,7 @@ class TemperatureHook(Hook):
         start_value: Optional[float] = None,
         end_value: Optional[float] = None,
         anneal_strategy: str = 'linear',
+        part: Optional[str] = None,
     ) -> None:
         if not 0 <= begin < end < math.inf:
             raise ValueError(f'the temperature schedule needs 0 <= begin < end, got begin={begin!r} and end={end!r}')
@@ -74,12 +80,12 @@ class TemperatureHook(Hook):
             raise ValueError(f'anneal_strategy must be one of {sorted(_PATHS)}, got {anneal_strategy!r}')
         self.begin, self.end, self.by_epoch = begin, end, by_epoch
         self.start_value, self.end_value = start_value, end_value
-        self.anneal_strategy = anneal_strategy
+        self.anneal_strategy, self.part = anneal_strategy, part
 
     def before_train(self, runner: Runner) -> None:
         """Set the temperature of the first iteration; what cannot be trained in this way is noticed here."""
         check_batches(runner)
-        self._check_values(runner.model)
+        self._check_layers(runner)
         end = self.end * self._unit(runner)
         if end > runner.max_iters:
             rest = self._rest(runner, runner.max_iters - 1)
@@ -102,7 +108,7 @@ class TemperatureHook(Hook):
         # EMAHooks may average buffers, and an average of tau lags behind; of two equal ones it does not.
         averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
         for model in (runner.model, *averages):
-            set_temperature(model, lambda own: self._temperature(own, rest))
+            set_temperature(self.part_of(model), lambda own: self._temperature(own, rest))
         for name, own in self._scalars(runner.model).items():
             runner.message_hub.update_scalar(f'train/{name}', self._temperature(own, rest))
 
@@ -113,12 +119,32 @@ class TemperatureHook(Hook):
             own.end if self.end_value is None else self.end_value,
         )
 
+    def layers(self, model: nn.Module) -> dict[str, tuple[DynamicLayer, TemperatureRange]]:
+        """The layers of a model that this hook moves, by their names in its part, each with its range."""
+        return temperature_ranges(self.part_of(model))
+
+    def part_of(self, model: nn.Module) -> nn.Module:
+        """The submodule whose layers this hook moves.
+
+        Raises:
+            ValueError: If the model has no such part.
+        """
+        while is_model_wrapper(model) or isinstance(model, BaseAveragedModel):
+            model = model.module
+        if self.part is None:
+            return model
+        try:
+            return model.get_submodule(self.part)
+        except AttributeError:
+            known = ', '.join(name for name, _ in model.named_children())
+            raise ValueError(f'TemperatureHook(part={self.part!r}): the model has {known}, and no such part') from None
+
     def _warn_of_a_short_fall(self, runner: Runner) -> None:
         """Warn if a new network would have no time to learn at its falling temperature (docs/study.md)."""
         fall = (self.end - self.begin) * self._unit(runner)
         falling = {
             type(layer).__name__
-            for layer, own in temperature_ranges(runner.model).values()
+            for layer, own in self.layers(runner.model).values()
             if self.ends(own) == (own.start, own.end)
             and getattr(layer, 'attention_init', None) != 'start'  # it changes little as tau falls
             and any(isinstance(m, _BatchNorm) for m in layer.modules())
@@ -133,19 +159,29 @@ class TemperatureHook(Hook):
                 'attentions instead. tools/plot_gradients.py CONFIG shows how gradients would grow'
             )
 
-    def _check_values(self, model: nn.Module) -> None:
+    def _check_layers(self, runner: Runner) -> None:
+        layers = self.layers(runner.model).values()
         for name in ('start_value', 'end_value'):
             value = getattr(self, name)
-            for layer, own in temperature_ranges(model).values():
+            for layer, own in layers:
                 if value is not None and not own.allows(value):
                     raise ValueError(f'{name}={value!r}: the temperature of a {type(layer).__name__} must be {own}')
+        for hook in runner.hooks:
+            if isinstance(hook, TemperatureHook) and hook is not self:
+                of_other = {id(layer.temperature) for layer, _ in hook.layers(runner.model).values()}
+                if any(layer.temperature is not None and id(layer.temperature) in of_other for layer, _ in layers):
+                    raise ValueError(
+                        f'two TemperatureHooks, of part={hook.part!r} and part={self.part!r}, move the same '
+                        'temperature: leave one out, or give each a part of its own'
+                    )
 
     def _scalars(self, model: nn.Module) -> dict[str, TemperatureRange]:
         """What is logged: name -> range of the layers that it is of."""
         kinds: dict[tuple[float, float], tuple[str, TemperatureRange]] = {}
-        for layer, own in temperature_ranges(model).values():
+        for layer, own in self.layers(model).values():
             kinds.setdefault(self.ends(own), (type(layer).__name__, own))
-        return {f'temperature_{name}' if len(kinds) > 1 else 'temperature': own for name, own in kinds.values()}
+        whole = 'temperature' if self.part is None else f'temperature_{self.part}'
+        return {f'{whole}_{name}' if len(kinds) > 1 else whole: own for name, own in kinds.values()}
 
     def _temperature(self, own: TemperatureRange, rest: float) -> float:
         """tau of a layer where this part of its way is left."""

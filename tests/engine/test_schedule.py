@@ -42,6 +42,13 @@ def test_the_temperature_is_that_of_the_models_layers():
     assert trace_schedule(config(model=converted('ODConv')), 2).temperatures[:5] == [22.75, 15.5, 8.25, 1, 1]
 
 
+def test_of_hooks_for_parts_the_first_is_traced():
+    classifier = dict(type='ImageClassifier', backbone=converted('ODConv'))
+    hooks = [dict(type='TemperatureHook', end=2, part='backbone'), dict(type='TemperatureHook', end=1, part='neck')]
+    schedule = trace_schedule(config(model=classifier, custom_hooks=hooks, default_scope='mmpretrain'), 2)
+    assert schedule.temperatures[:5] == [22.75, 15.5, 8.25, 1, 1]
+
+
 def test_a_hook_for_a_model_without_a_temperature():
     with pytest.raises(
         ValueError, match='ConvertedPlainResNet has no dynamic layer whose temperature the TemperatureHook'

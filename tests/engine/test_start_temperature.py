@@ -8,6 +8,7 @@ from torch import nn
 from mmkw import set_temperature
 from mmkw.engine import LaunchError, TemperatureHook
 from mmkw.engine.start_temperature import check_start_temperature
+from mmkw.layers import KWConv2d
 
 HOOK = TemperatureHook(end=1)
 
@@ -66,6 +67,20 @@ def test_a_file_of_a_warm_start_needs_a_hook(file, warnings):
     with pytest.raises(LaunchError, match='load_from .*weights.pth. starts the KWConv2d at temperature 1'):
         check_start_temperature(network(), [], path)
     assert warnings(network(), HOOK, load_from=path) == ''
+
+
+def test_a_new_neck_beside_a_trained_backbone_needs_a_hook_of_its_own(warnings):
+    model = nn.Sequential(*started('PublishedPretrained'), KWConv2d(8, 8, 1))
+    warning = warnings(model)
+    assert warning.startswith('1: no checkpoint fills') and "TemperatureHook', end=..., part='1')" in warning
+    assert "give it the part of the model that is new (part='neck')" in warnings(model, HOOK)
+    assert warnings(model, TemperatureHook(end=1, part='1')) == ''
+    assert '1: no checkpoint fills' in warnings(model, TemperatureHook(end=1, start_value=0, part='0'))
+
+
+def test_a_hook_of_an_unknown_part(warnings):
+    with pytest.raises(LaunchError, match="part='neck'.: the model has 0, and no such part"):
+        warnings(network(), TemperatureHook(end=1, part='neck'))
 
 
 @pytest.mark.parametrize('method, end', [('KernelWarehouse', 0), ('DYConv', 1)])

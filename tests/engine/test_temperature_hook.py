@@ -68,6 +68,41 @@ def test_layers_of_both_kinds_go_each_its_own_way(tmp_path):
     assert 'tau stops at 0.5 on its way from 1 to 0 and at 15.5 on its way from 30 to 1. ' in log_of(runner)
 
 
+def two_parts():
+    return nn.Sequential(KWLinear(4, 4), KWLinear(4, 4))
+
+
+@pytest.mark.parametrize('average', [[], [dict(type='mmengine.EMAHook', update_buffers=True)]], ids=['model', 'EMA'])
+def test_a_hook_for_a_part_leaves_the_rest_alone(tmp_path, average):
+    layer = two_parts()
+    runner, seen = train(tmp_path, dict(end=2, part='layer.1'), epochs=1, layer=layer, hooks=average)
+    assert seen == [0] * EPOCH  # the first layer's
+    assert [float(part.warehouses.temperature) for part in layer] == [0, 0.5]
+    assert runner.message_hub.get_scalar('train/temperature_layer.1').current() == 0.5
+    for hook in runner.hooks:
+        if average and hasattr(hook, 'ema_model'):
+            assert [float(part.warehouses.temperature) for part in hook.ema_model.module.layer] == [0, 0.5]
+
+
+def test_each_part_may_have_a_hook(tmp_path):
+    layer = two_parts()
+    first = dict(type='TemperatureHook', end=1, part='layer.0')
+    train(tmp_path, dict(end=2, part='layer.1'), epochs=1, layer=layer, hooks=[first])
+    assert [float(part.warehouses.temperature) for part in layer] == [0, 0.5]
+
+
+def test_two_hooks_for_one_layer_are_refused(tmp_path):
+    first = dict(type='TemperatureHook', end=1)
+    with pytest.raises(ValueError, match='two TemperatureHooks, of part=.* move the same temperature'):
+        train(tmp_path, dict(end=2, part='layer.1'), layer=two_parts(), hooks=[first])
+
+
+@pytest.mark.parametrize('part', ['neck', 'layer.2', ['layer']])
+def test_a_part_that_the_model_lacks(tmp_path, part):
+    with pytest.raises(ValueError, match='the model has data_preprocessor, layer, and no such part'):
+        train(tmp_path, dict(end=2, part=part), layer=two_parts())
+
+
 def test_values_that_all_layers_can_have_hold_for_all(tmp_path):
     layer = nn.Sequential(nn.Unflatten(1, (4, 1, 1)), KWConv2d(4, 4, 1), ODConv2d(4, 4, 1))
     runner, _ = train(tmp_path, dict(end=2, start_value=1, end_value=1), epochs=1, layer=layer)
