@@ -1,12 +1,21 @@
 """What holds for all tests."""
 
+import functools
 import logging
 from collections import OrderedDict
 from unittest import mock
 
 import pytest
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+
+import mmkw  # noqa: F401  it wraps the method below too
+
+# For each base that a config takes from a library, mmengine reads a hundred files of this library anew.
+_find = Config._get_cfg_path
+_find_by_name = functools.cache(lambda name: _find(name, ''))
+Config._get_cfg_path = staticmethod(lambda path, file: _find_by_name(path) if '::' in path else _find(path, file))
 
 
 @pytest.fixture(scope='module', autouse=True)
