@@ -70,12 +70,11 @@ def test_configs_are_those_of_the_checkout(installed, folder):
         'read = lambda name: repr(Config.fromfile(mmkw.config_file(name)).to_dict());'
         'json.dump({name: read(name) for name in sys.argv[2:]}, open(sys.argv[1], "w"))'
     )
-    moved = [name for name in names if name.startswith('coco/')]
+    moved = {name: path for name, path in zip(names, CONFIGS) if name.startswith('coco/')}
     installed.run('-c', code, 'configs.json', *moved, cwd=folder)
     found = json.loads((folder / 'configs.json').read_text())
-    for name, path in zip(names, CONFIGS):
-        if name in moved:
-            assert found[name] == repr(Config.fromfile(path).to_dict()), name
+    for name, path in moved.items():
+        assert found[name] == repr(Config.fromfile(path).to_dict()), name
 
     (metafile,) = yaml.safe_load((mim / 'model-index.yml').read_text())['Import']
     listed = [model['Config'] for model in yaml.safe_load((mim / metafile).read_text())['Models']]
