@@ -1,13 +1,15 @@
 """The table and the figure of a study."""
 
+import math
 import statistics
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-import matplotlib
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mmkw.checkpoints.files import write_json, write_whole
@@ -85,10 +87,14 @@ def table(study: Study, rows: Sequence[dict[str, Any]], machines: Sequence[str],
 
 
 def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
-    """A line for each name: the mean of its runs, in a band from the lowest to the highest of them."""
+    """A line for each name: the mean of its runs, in a band from the lowest to the highest of them.
+
+    The legend has the names in the order in which their lines end, from the top.
+    """
     figure = Figure(figsize=(6.5 * len(study.metrics) + 2.5, 5), layout='constrained')
     grid = figure.subplots(1, len(study.metrics), squeeze=False)[0]
-    colours = matplotlib.colormaps['tab20'].colors
+    # Two lines of one colour differ in their dashes; a palette of more colours has some that nobody tells apart.
+    looks = [dict(color=colour, linestyle=dashes) for dashes in ('-', '--', ':', '-.') for colour in TABLEAU_COLORS]
     for axes, key in zip(grid, study.metrics):
         for number, (name, runs) in enumerate(results.items()):
             if not runs:
@@ -97,16 +103,17 @@ def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
             # A resumed run may lack a validation that it was stopped in.
             steps = sorted(set.intersection(*map(set, curves)))
             values = [[curve[step] for curve in curves] for step in steps]
-            colour = colours[number % len(colours)]
-            axes.plot(steps, [statistics.mean(v) for v in values], 'o-', label=name, color=colour, markersize=3)
-            axes.fill_between(steps, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.2)
+            look = looks[number % len(looks)]
+            axes.plot(steps, [statistics.mean(v) for v in values], label=name, marker='o', markersize=3, **look)
+            lowest, highest = [min(v) for v in values], [max(v) for v in values]
+            axes.fill_between(steps, lowest, highest, color=look['color'], alpha=0.15, linewidth=0)
         axes.set(title=key, xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         tidy(axes)
-    handles, labels = grid[0].get_legend_handles_labels()
+    lines = sorted(grid[0].lines, key=_end, reverse=True)
     # A row's name may be a sentence.
-    labels = [textwrap.fill(label, 40) for label in labels]
-    figure.legend(handles, labels, loc='outside right upper', frameon=False)
+    labels = [textwrap.fill(line.get_label(), 40) for line in lines]
+    figure.legend(lines, labels, loc='outside right upper', frameon=False, handlelength=3)
     return figure
 
 
@@ -145,6 +152,12 @@ def _step_over(baseline: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]
         if run['step_seconds'] and run['machine'] in base
     ]
     return statistics.mean(ratios) if ratios else None
+
+
+def _end(line: Line2D) -> float:
+    """Its last value."""
+    values = line.get_ydata()
+    return values[-1] if len(values) else -math.inf
 
 
 def _spread(values: Sequence[float]) -> dict[str, Optional[float]]:

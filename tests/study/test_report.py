@@ -60,6 +60,18 @@ def test_a_line_for_each_name_in_the_band_of_its_runs(done):
     assert (low, high) == (81, 83)
 
 
+def test_no_two_of_thirty_lines_look_alike_and_the_legend_has_them_from_the_top(done):
+    run = results_of(done.study())['plain'][0]
+    ends = {f'row {number}': number * 7 % 30 for number in range(30)}
+    figure = plot(
+        done.study(), {name: [{**run, 'curves': {'accuracy/top1': [[1, 40], [2, end]]}}] for name, end in ends.items()}
+    )
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == 30
+    names = [text.get_text() for text in figure.legends[0].texts]
+    assert names == sorted(ends, key=ends.get, reverse=True)
+
+
 @pytest.mark.parametrize('part, key', [('code', 'mmkw'), ('config', 'settings'), ('data', 'images')])
 def test_results_that_do_not_belong_together_are_refused(done, part, key):
     path = done.folder / 'runs' / 'plain_seed1' / 'result.json'
