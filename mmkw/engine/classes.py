@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.fileio import load
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from mmkw.config import LaunchError
+
+from .unwrap import unwrap
 
 _HEADS = ('bbox_head', 'mask_head')
 
@@ -31,7 +32,7 @@ def check_classes(runner: Runner, stage: str = 'train') -> None:
         loops = {'test_dataloader': runner.test_loop}
     else:
         loops = {'train_dataloader': runner.train_loop, 'val_dataloader': runner.val_loop}
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap(runner.model)
     numbered: dict[str, Sequence[str]] = {}  # by data loader, the class of each label
     for key, loop in loops.items():
         for dataset in _leaves(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):

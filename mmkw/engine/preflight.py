@@ -7,13 +7,14 @@ from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from mmkw.checkpoints.files import read_checkpoint
 from mmkw.config import LaunchError, init_entries, type_name
 from mmkw.layers import check_fit
+
+from .unwrap import unwrap
 
 # These datasets download their files if they are missing.
 _DOWNLOADING = ('CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
@@ -83,7 +84,7 @@ def check_checkpoint(model: nn.Module, path: str, prefix: Optional[str] = None) 
         return
     prefix = f'{prefix.removesuffix(".")}.' if prefix else ''
     try:
-        check_fit(model.module if is_model_wrapper(model) else model, state, f'checkpoint {path}', prefix)
+        check_fit(unwrap(model), state, f'checkpoint {path}', prefix)
     except ValueError as error:
         raise LaunchError(str(error)) from error
 

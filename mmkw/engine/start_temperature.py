@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmkw.config import LaunchError, init_entries, type_name
@@ -13,6 +12,7 @@ from mmkw.layers import TemperatureRange, temperature_ranges
 
 from .preflight import read_weights
 from .temperature_hook import TemperatureHook
+from .unwrap import unwrap
 
 
 class _Start(NamedTuple):
@@ -95,8 +95,7 @@ def _starts(model: nn.Module, load_from: Optional[str]) -> dict[int, _Start]:
             if 'checkpoint' in entry:
                 starts.update(_filled(module, entry))
     if load_from:
-        whole = model.module if is_model_wrapper(model) else model
-        for layer, start in _filled(whole, dict(type='load_from', checkpoint=load_from)).items():
+        for layer, start in _filled(unwrap(model), dict(type='load_from', checkpoint=load_from)).items():
             # A file that is not of this part leaves it as init_cfg has made it.
             if start.temperature is not None or layer not in starts:
                 starts[layer] = start

@@ -4,7 +4,6 @@ import math
 from typing import Optional, Union
 
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
@@ -13,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmkw.layers import DynamicLayer, TemperatureRange, set_temperature, temperature_ranges
 
 from .batches import check_batches
+from .unwrap import unwrap
 
 Batch = Optional[Union[dict, tuple, list]]
 
@@ -129,8 +129,7 @@ class TemperatureHook(Hook):
         Raises:
             ValueError: If the model has no such part.
         """
-        while is_model_wrapper(model) or isinstance(model, BaseAveragedModel):
-            model = model.module
+        model = unwrap(model)
         if self.part is None:
             return model
         try:
