@@ -106,9 +106,9 @@ def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
             look = looks[number % len(looks)]
             axes.plot(steps, [statistics.mean(v) for v in values], label=name, marker='o', markersize=3, **look)
             lowest, highest = [min(v) for v in values], [max(v) for v in values]
-            axes.fill_between(steps, lowest, highest, color=look['color'], alpha=0.15, linewidth=0)
+            axes.fill_between(steps, lowest, highest, color=look['color'], alpha=0.15)
         axes.set(title=key, xlabel='epoch')
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         tidy(axes)
     lines = sorted(grid[0].lines, key=_end, reverse=True)
     # A row's name may be a sentence.

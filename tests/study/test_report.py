@@ -72,6 +72,16 @@ def test_no_two_of_thirty_lines_look_alike_and_the_legend_has_them_from_the_top(
     assert names == sorted(ends, key=ends.get, reverse=True)
 
 
+def test_a_single_validation_stands_at_its_epoch(done):
+    runs = {
+        name: [{**run, 'curves': {'accuracy/top1': [[3, 40]]}} for run in found]
+        for name, found in results_of(done.study()).items()
+    }
+    (axes,) = plot(done.study(), runs).axes
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [3]
+
+
 @pytest.mark.parametrize('part, key', [('code', 'mmkw'), ('config', 'settings'), ('data', 'images')])
 def test_results_that_do_not_belong_together_are_refused(done, part, key):
     path = done.folder / 'runs' / 'plain_seed1' / 'result.json'
