@@ -1,6 +1,5 @@
 """The table and the figure of a study."""
 
-import math
 import statistics
 import textwrap
 from collections.abc import Sequence
@@ -9,7 +8,6 @@ from typing import Any, Optional
 
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mmkw.checkpoints.files import write_json, write_whole
@@ -110,7 +108,7 @@ def plot(study: Study, results: dict[str, list[dict[str, Any]]]) -> Figure:
         axes.set(title=key, xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         tidy(axes)
-    lines = sorted(grid[0].lines, key=_end, reverse=True)
+    lines = sorted(grid[0].lines, key=lambda line: line.get_ydata()[-1], reverse=True)
     # A row's name may be a sentence.
     labels = [textwrap.fill(line.get_label(), 40) for line in lines]
     figure.legend(lines, labels, loc='outside right upper', frameon=False, handlelength=3)
@@ -152,12 +150,6 @@ def _step_over(baseline: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]
         if run['step_seconds'] and run['machine'] in base
     ]
     return statistics.mean(ratios) if ratios else None
-
-
-def _end(line: Line2D) -> float:
-    """Its last value."""
-    values = line.get_ydata()
-    return values[-1] if len(values) else -math.inf
 
 
 def _spread(values: Sequence[float]) -> dict[str, Optional[float]]:
