@@ -31,7 +31,6 @@ runs = [
         seeds=[0],
         cfg_options=careful,
     ),
-    dict(name='KW 1x', config='kw_mbv2_cifar10.py', seeds=[0]),
 ]
 del slow_fall, layer_norm, careful
 baseline = 'plain'

@@ -3,7 +3,6 @@
 # tools/study.py configs/study/nuclei_pretrained.py --jobs 2
 name = 'nuclei_pretrained'
 work_dir = 'work_dirs/study/nuclei_pretrained'
-layer_norm = {'model.backbone.warehouse_cfg.*.norm': 'LN'}
 # As from ImageNet weights (lite0_held_back.py): AdamW moves each logit as far as any other weight.
 careful = {
     'model.backbone.attention_init': 'start',
@@ -32,22 +31,9 @@ runs = [
             'KW_1x_attention_init_start_logits_at_a_ten_thousandth_of_the_rate_tau_to_0_in_a_half',
             careful,
         ),
-        (
-            'KW 1x, LayerNorm in attentions',
-            'kw_mbv2',
-            'KW_1x_LayerNorm_in_attentions_tau_to_0_in_a_half',
-            layer_norm,
-        ),
-        (
-            'KW 4x, LayerNorm in attentions',
-            'kw4x_mbv2',
-            'KW_4x_LayerNorm_in_attentions_tau_to_0_in_a_half',
-            layer_norm,
-        ),
-        ('KW 1x', 'kw_mbv2', 'KW_1x', {}),
     )
 ]
-del layer_norm, careful
+del careful
 baseline = 'MobileNetV2 0.5x'
 metrics = ['coco/bbox_mAP', 'coco/segm_mAP']
 shape = (256, 256)

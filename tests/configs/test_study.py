@@ -125,7 +125,7 @@ def test_pretrained_detectors_start_where_the_classifiers_end():
     classifiers = read_study(FOLDER / 'cifar10_mbv2.py').runs
     ends = {str(run.folder / f'epoch_{run.settings().train_cfg.max_epochs}.pth') for run in classifiers}
     starts = {cfg.model.backbone.init_cfg.checkpoint for cfg in first_runs('nuclei_pretrained').values()}
-    assert starts == ends
+    assert starts and starts <= ends
 
 
 @pytest.mark.parametrize(
