@@ -81,17 +81,19 @@ class TemperatureHook(Hook):
         self.begin, self.end, self.by_epoch = begin, end, by_epoch
         self.start_value, self.end_value = start_value, end_value
         self.anneal_strategy, self.part = anneal_strategy, part
+        self._logged: dict[str, TemperatureRange] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Set the temperature of the first iteration; what cannot be trained in this way is noticed here."""
         check_batches(runner)
         self._check_layers(runner)
+        self._logged = self._scalars(runner.model)  # once: the walk through a detector takes over a millisecond
         end = self.end * self._unit(runner)
         if end > runner.max_iters:
             rest = self._rest(runner, runner.max_iters - 1)
             stops = [
                 f'{self._temperature(own, rest):.3g} on its way from {" to ".join(f"{v:g}" for v in self.ends(own))}'
-                for own in self._scalars(runner.model).values()
+                for own in self._logged.values()
             ]
             runner.logger.warning(
                 f'TemperatureHook: the temperature schedule ends after {end:g} iterations, but training already '
@@ -109,7 +111,7 @@ class TemperatureHook(Hook):
         averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
         for model in (runner.model, *averages):
             set_temperature(self.part_of(model), lambda own: self._temperature(own, rest))
-        for name, own in self._scalars(runner.model).items():
+        for name, own in self._logged.items():
             runner.message_hub.update_scalar(f'train/{name}', self._temperature(own, rest))
 
     def ends(self, own: TemperatureRange) -> tuple[float, float]:
