@@ -16,7 +16,6 @@ model = dict(
 # Half of the epochs that the training from scratch has: two cores give no more, and real weights need fewer.
 max_epochs = 6
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=0, begin=0, end=max_epochs, by_epoch=True, convert_to_iter_based=True),
-]
+warm_up, cosine = _base_.param_scheduler  # noqa: F821
+param_scheduler = [warm_up, dict(cosine, end=max_epochs)]
+del warm_up, cosine
